@@ -1,0 +1,1 @@
+"""Learning from another model: objectives, soft targets, ensembles, bias correction."""

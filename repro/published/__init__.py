@@ -1,0 +1,1 @@
+"""Printed numbers, one schema for all papers."""

@@ -1,0 +1,1 @@
+"""What many workers cost, how stale what they read is, and what that does to learning."""
