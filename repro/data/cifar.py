@@ -14,21 +14,23 @@ from repro.errors import UserError
 
 RECORD_BYTES = 2 + 3 * 32 * 32
 
-FINE_NAMES = tuple(
-    "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
-    "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
-    "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster "
-    "man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
-    "pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk "
-    "skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger "
-    "tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm".split()
-)
-COARSE_NAMES = tuple(
-    "aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices "
-    "household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes "
-    "large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles small_mammals trees "
-    "vehicles_1 vehicles_2".split()
-)
+_FINE = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
+lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
+pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
+shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+_COARSE = """
+aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices
+household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes
+large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles small_mammals trees
+vehicles_1 vehicles_2
+"""
+FINE_NAMES = tuple(_FINE.split())
+COARSE_NAMES = tuple(_COARSE.split())
 
 
 class Records(NamedTuple):
@@ -51,7 +53,8 @@ def read(path: Path) -> Records:
         raise UserError(f"{path}: {error.strerror or error}") from error
     if content.size == 0 or content.size % RECORD_BYTES:
         raise UserError(
-            f"{path}: {content.size} bytes are not whole CIFAR-100 records of {RECORD_BYTES} bytes: fetch it again"
+            f"{path}: its {content.size} bytes are not whole CIFAR-100 records of {RECORD_BYTES} bytes: "
+            "fetch it again"
         )
     records = content.reshape(-1, RECORD_BYTES)
     for column, kind, names in ((0, "coarse", COARSE_NAMES), (1, "fine", FINE_NAMES)):

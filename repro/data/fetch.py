@@ -1,7 +1,7 @@
-"""Where a data set lies on this machine: REPRO_DATA, then the user's cache, then a verified download into the cache.
+"""Where a data set lies on this machine: in REPRO_DATA, else in the user's cache, else downloaded into it.
 
 `$REPRO_DATA/<set>/` is the user's and only read: what lies there must be right. The cache,
-`$XDG_CACHE_HOME/learning-from-models/data/<set>/` (`~/.cache/...` if unset), is ours and mended where it is not.
+`$XDG_CACHE_HOME/learning-from-models/data/<set>/` (`~/.cache/...` if unset), is ours and is mended.
 A file appears under its name only when it is complete and verified.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.data import checksum, transfer
-from repro.data.sources import PUBLIC_SETS, Download, File, PublicSet, named
+from repro.data.sources import PUBLIC_SETS, Download, PublicSet, named
 from repro.errors import UserError
 
 CHUNK_BYTES = 1 << 20
@@ -32,18 +32,21 @@ def cache_folder() -> Path:
 
 
 def locate(name: str, *, progress: bool | None = None) -> Path:
-    """The folder that holds the public set `name`, every file verified; downloads what is nowhere to be found.
+    """The folder that holds the public set `name`, every file verified; downloads what cannot be found.
 
-    `progress` shows a bar on stderr (default: if that is a terminal). One process downloads a set while others wait
-    for it; an interrupted download is resumed.
-    Raises UserError with one line on an unknown name, a wrong file in REPRO_DATA, no network, no space, no permission.
+    `progress` shows a bar on stderr (default: if that is a terminal). One process downloads a set while
+    others wait for it; an interrupted download is resumed.
+
+    Raises:
+        UserError: one line, on an unknown name, a wrong file in REPRO_DATA, no network, no space or no
+            permission.
     """
     public = named(name)
     show_progress = sys.stderr.isatty() if progress is None else progress
     with _one_line(public):
         folder = _provided(public)
         if folder is not None:
-            _demand(public, folder, rehash=False)
+            _demand(public, folder)
             return folder
         folder = cache_folder() / name
         if _missing(public, folder):
@@ -57,14 +60,14 @@ def locate(name: str, *, progress: bool | None = None) -> Path:
 
 
 def verify(name: str) -> Path:
-    """Hashes every file of the set `name` anew and returns its folder. Downloads nothing.
+    """The folder of the set `name`, every file verified where it lies. Downloads nothing.
 
     Raises UserError, naming the file and both sums, if one is missing or differs.
     """
     public = named(name)
     with _one_line(public):
         folder = _provided(public) or cache_folder() / name
-        _demand(public, folder, rehash=True)
+        _demand(public, folder)
         return folder
 
 
@@ -104,21 +107,18 @@ def _provided(public: PublicSet) -> Path | None:
     return folder if any((folder / file.path).exists() for file in public.files) else None
 
 
-def _demand(public: PublicSet, folder: Path, *, rehash: bool) -> None:
+def _demand(public: PublicSet, folder: Path) -> None:
     for file in public.files:
-        fault = _fault(folder, file, rehash=rehash)
+        fault = checksum.fault(folder / file.path, file)
         if fault is not None:
             raise UserError(
-                f"{public.name}: {fault}: put the publisher's file there, or remove the folder to have it downloaded"
+                f"{public.name}: {fault}: put the publisher's file there, "
+                "or remove the folder to have the set downloaded"
             )
 
 
 def _missing(public: PublicSet, folder: Path) -> list[Download]:
-    return [d for d in public.downloads if any(_fault(folder, file) is not None for file in d.files)]
-
-
-def _fault(folder: Path, file: File, *, rehash: bool = False) -> str | None:
-    return checksum.fault(folder / file.path, file, cache_folder() / ".verified", rehash=rehash)
+    return [d for d in public.downloads if any(checksum.fault(folder / file.path, file) for file in d.files)]
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:
@@ -226,7 +226,7 @@ def _one_line(public: PublicSet) -> Iterator[None]:
     except OSError as error:
         where = error.filename or cache_folder() / public.name
         if error.errno in _FULL:
-            remedy = f"free {public.size_bytes / 1e6:.1f} MB, or point XDG_CACHE_HOME or REPRO_DATA to another disk"
+            remedy = "free some space, or point XDG_CACHE_HOME or REPRO_DATA to another disk"
         else:
             remedy = "make it accessible, or point XDG_CACHE_HOME or REPRO_DATA elsewhere"
         raise UserError(f"{public.name}: {where}: {error.strerror or error}: {remedy}") from error

@@ -1,7 +1,7 @@
 """The idx format of MNIST and its successors: a magic number, the dimensions, the values, all big-endian.
 
-The magic number is two zero bytes, one byte for the type of the values and one for the number of dimensions; each
-dimension is an unsigned 32-bit integer (http://yann.lecun.com/exdb/mnist/, "The IDX file format").
+The magic number is two zero bytes, one byte for the type of the values and one for the number of dimensions;
+each dimension is an unsigned 32-bit integer (http://yann.lecun.com/exdb/mnist/, "The IDX file format").
 """
 
 import gzip

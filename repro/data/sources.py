@@ -1,8 +1,8 @@
 """The public data sets: what each consists of, where it comes from, and the sums that prove it.
 
-Every byte used here is pinned by size and sha256, so an address is only a way to get it: any mirror will do, and a
-mirror that serves something else is passed over. Addresses are in order of preference and pinned to a commit where
-their content may move. A set's files lie in a folder named after the set, under the publisher's own file names.
+Every byte is pinned by size and sha256, so an address is only a way to get it: any mirror will do, and one
+that serves something else is passed over. Addresses are in order of preference, pinned to a commit where their
+content may move. A set's files lie in a folder named after the set, under the publisher's own file names.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,8 @@ class PublicSet:
 def _files_at(bases: tuple[str, ...], *files: tuple[str, int, str]) -> tuple[Download, ...]:
     """Files that lie under the same base addresses."""
     return tuple(
-        Download(name, size, sha256, tuple(f"{base}/{name}" for base in bases)) for name, size, sha256 in files
+        Download(name, size, sha256, tuple(f"{base}/{name}" for base in bases))
+        for name, size, sha256 in files
     )
 
 
@@ -70,7 +71,7 @@ _GITHUB = "https://raw.githubusercontent.com"
 _ALL = (
     PublicSet(
         name="mnist",
-        title="MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey, 10 classes (LeCun, Cortes, Burges 1998)",
+        title="MNIST: 60,000 + 10,000 handwritten digits, 28x28 grey, 10 classes (LeCun et al. 1998)",
         licence="none stated by the publisher; copies commonly state CC BY-SA 3.0",
         homepage="http://yann.lecun.com/exdb/mnist/",
         read_by="repro.data.idx",
@@ -103,7 +104,7 @@ _ALL = (
     ),
     PublicSet(
         name="fashion-mnist",
-        title="Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28x28 grey, 10 classes (Xiao et al. 2017)",
+        title="Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28x28, 10 classes (Xiao et al. 2017)",
         licence="MIT",
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         read_by="repro.data.idx",
@@ -137,7 +138,7 @@ _ALL = (
     PublicSet(
         name="cifar-100",
         title="CIFAR-100: 50,000 + 10,000 photographs, 32x32 RGB, 100 classes in 20 groups (Krizhevsky 2009)",
-        licence="none stated; the publisher asks to cite Krizhevsky, Learning multiple layers of features (2009)",
+        licence="none stated; the publisher asks to cite Krizhevsky 2009",
         homepage=f"{_CIFAR}/cifar.html",
         read_by="repro.data.cifar",
         downloads=(
@@ -164,7 +165,7 @@ _ALL = (
     PublicSet(
         name="ptb",
         title="Penn Treebank, Mikolov's preprocessing: 929,589 / 73,760 / 82,430 tokens, 10,000 words",
-        licence="the text is under the LDC's licence; the preprocessed files are passed on widely for research",
+        licence="the text is under the LDC's licence; these files are passed on widely for research",
         homepage="http://www.fit.vutbr.cz/~imikolov/rnnlm/",
         read_by="plain text, one sentence a line",
         downloads=_files_at(
@@ -176,7 +177,7 @@ _ALL = (
     ),
     PublicSet(
         name="adult",
-        title="Adult: 32,561 + 16,281 census rows, 6 numeric and 8 categorical features, 2 classes (Kohavi 1996)",
+        title="Adult: 32,561 + 16,281 census rows, 6 numeric, 8 categorical features, 2 classes (UCI 1996)",
         licence="CC BY 4.0",
         homepage="https://archive.ics.uci.edu/dataset/2/adult",
         read_by="comma-separated text; `?` is missing; labels of adult.test end in a full stop",

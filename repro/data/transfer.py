@@ -1,4 +1,4 @@
-"""One verified transfer over HTTP: resumed where it stopped, retried, and moved to the next address when one fails."""
+"""One verified transfer over HTTP: resumed where it stopped, retried, then the next address."""
 
 import time
 from collections.abc import Callable
@@ -34,8 +34,8 @@ class _AddressFailed(Exception):
 def fetch(download: Download, part: Path, *, show_progress: bool) -> None:
     """Brings `download` into `part`, whole and verified by size and sha256.
 
-    What an interrupted call left in `part` is continued by a Range request. All addresses serve the same bytes,
-    so a transfer begun at one continues at the next; the sum decides. A file whose sum is wrong is deleted.
+    What an interrupted call left in `part` is continued by a Range request. All addresses serve the same
+    bytes, so a transfer begun at one continues at the next. A file whose sum is wrong is deleted.
 
     Raises:
         TransferError: no address gave the file. A partial `part` stays, to be resumed.

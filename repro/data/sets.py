@@ -1,0 +1,193 @@
+"""Image sets as whole tensors: `load("mnist").train.images`."""
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from repro.data import cifar, fetch, idx, sources
+from repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images (N, H, W) or (N, C, H, W) uint8, 0 black to 255 white, and their labels (N,) int64."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A labelled image set in the publisher's split; `classes[label]` is a label's name.
+
+    `sha256` maps what it was read from to its sum, for the record of a run.
+    """
+
+    name: str
+    train: LabelledImages
+    test: LabelledImages
+    classes: tuple[str, ...]
+    sha256: Mapping[str, str]
+
+
+def load(name: str, *, progress: bool | None = None) -> ImageSet:
+    """The image set `name`, downloaded if it is not on this machine.
+
+    Names: `mnist`, `fashion-mnist`, `cifar-100` (fine labels) and `digits`, which comes with scikit-learn.
+    Raises UserError, with one line, on an unknown name or data that cannot be had or are not as published.
+    """
+    if name not in _LOADERS:
+        raise UserError(f"no image set is called {name!r}: choose one of {', '.join(_LOADERS)}")
+    return _LOADERS[name](name, progress)
+
+
+def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Splits the indices 0..n-1 at random into those kept for training and `size` held out for validation.
+
+    Both come back as int64 in ascending order. The choice depends on nothing but the arguments: it rests on
+    `random.Random.random`, whose sequence Python guarantees, and on no library's shuffle.
+    """
+    if not 0 <= size <= n:
+        raise UserError(f"cannot hold {size} of {n} examples out: choose a number from 0 to {n}")
+    if seed < 0:
+        raise UserError(f"seed {seed} is negative: choose one from 0 on")
+    order = _shuffled(range(n), random.Random(seed))
+    held_out, kept = sorted(order[:size]), sorted(order[size:])
+    return torch.tensor(kept, dtype=torch.int64), torch.tensor(held_out, dtype=torch.int64)
+
+
+def _shuffled(indices: range | list[int], draw: random.Random) -> list[int]:
+    return [index for _, index in sorted((draw.random(), index) for index in indices)]
+
+
+def _load_idx(name: str, progress: bool | None, classes: tuple[str, ...], pixels: int) -> ImageSet:
+    folder = fetch.locate(name, progress=progress)
+    return ImageSet(
+        name,
+        train=_idx_pair(folder, "train", 60_000, classes, pixels),
+        test=_idx_pair(folder, "t10k", 10_000, classes, pixels),
+        classes=classes,
+        sha256=_sums(name),
+    )
+
+
+def _idx_pair(folder: Path, stem: str, count: int, classes: tuple[str, ...], pixels: int) -> LabelledImages:
+    images_path = folder / f"{stem}-images-idx3-ubyte.gz"
+    labels_path = folder / f"{stem}-labels-idx1-ubyte.gz"
+    images = idx.read(images_path, dimensions=3)
+    labels = idx.read(labels_path, dimensions=1)
+    _expect(images_path, images, (count, pixels, pixels))
+    _expect(labels_path, labels, (count,))
+    return _labelled(labels_path, images, labels, classes)
+
+
+def _load_cifar_100(name: str, progress: bool | None) -> ImageSet:
+    folder = fetch.locate(name, progress=progress) / "cifar-100-binary"
+    parts = []
+    for file, count in (("train.bin", 50_000), ("test.bin", 10_000)):
+        records = cifar.read(folder / file)
+        _expect(folder / file, records.images, (count, 3, 32, 32))
+        parts.append(LabelledImages(records.images, records.fine))
+    return ImageSet(name, parts[0], parts[1], cifar.FINE_NAMES, _sums(name))
+
+
+DIGITS_TEST_SIZE = 500
+_DIGITS_SEED = 0
+# Of the images, then the labels, as uint8 in scikit-learn's order.
+_DIGITS_SHA256 = "a19cb3d96bba7deace8ee5a513a6eb7bad0403d528f00bf4d351b6a7a55baa91"
+
+
+def _load_digits(name: str, _progress: bool | None) -> ImageSet:
+    """The 1,797 8x8 digits inside scikit-learn, their values 0..16 scaled to 0..255.
+
+    Split into 1,297 to train and 500 to test: each class gives its share of the 500, chosen at random under a
+    fixed seed (`stratified`). Both parts keep scikit-learn's order.
+    """
+    from sklearn.datasets import load_digits  # half a second that the other sets need not spend
+
+    bunch = load_digits()
+    values, targets = bunch.images, bunch.target
+    images = np.rint(values * (255 / 16)).astype(np.uint8)
+    labels = targets.astype(np.int64)
+    digest = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
+    if digest != _DIGITS_SHA256:
+        raise UserError(
+            f"digits: scikit-learn's arrays have sha256 {digest}, expected {_DIGITS_SHA256}: "
+            "install the version of scikit-learn that constraints.txt names"
+        )
+    test = stratified(labels.tolist(), DIGITS_TEST_SIZE, _DIGITS_SEED)
+    is_test = np.zeros(len(labels), dtype=bool)
+    is_test[test] = True
+    train_part, test_part = (
+        LabelledImages(torch.from_numpy(images[chosen]), torch.from_numpy(labels[chosen]))
+        for chosen in (~is_test, is_test)
+    )
+    return ImageSet(
+        name, train_part, test_part, tuple("0123456789"), {"sklearn.datasets.load_digits": digest}
+    )
+
+
+def stratified(labels: list[int], size: int, seed: int) -> list[int]:
+    """Ascending indices of a random `size` of the examples in which every class has its share, rounded.
+
+    What rounding down leaves goes to the classes with the largest remainders, the lower label first.
+    """
+    members: dict[int, list[int]] = {label: [] for label in sorted(set(labels))}
+    for index, label in enumerate(labels):
+        members[label].append(index)
+    counts = {label: size * len(indices) // len(labels) for label, indices in members.items()}
+    by_remainder = sorted(members, key=lambda label: (-(size * len(members[label]) % len(labels)), label))
+    for label in by_remainder[: size - sum(counts.values())]:
+        counts[label] += 1
+    draw = random.Random(seed)
+    chosen = [index for label in members for index in _shuffled(members[label], draw)[: counts[label]]]
+    return sorted(chosen)
+
+
+def _labelled(
+    path: Path, images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...]
+) -> LabelledImages:
+    if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or int(labels.max()) >= len(classes):
+        raise UserError(
+            f"{path}: labels are not the numbers 0 to {len(classes) - 1} in bytes: fetch it again"
+        )
+    return LabelledImages(images, labels.to(torch.int64))
+
+
+def _expect(path: Path, values: torch.Tensor, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        held, wanted = ("x".join(map(str, s)) for s in (values.shape, shape))
+        raise UserError(f"{path}: holds {held} values, expected {wanted}: are train and test exchanged?")
+
+
+def _sums(name: str) -> dict[str, str]:
+    return {file.path: file.sha256 for file in sources.named(name).files}
+
+
+_FASHION = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+_LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
+    "mnist": lambda name, progress: _load_idx(name, progress, tuple("0123456789"), 28),
+    "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION, 28),
+    "cifar-100": _load_cifar_100,
+    "digits": _load_digits,
+}
