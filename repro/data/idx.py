@@ -5,12 +5,10 @@ each dimension is an unsigned 32-bit integer (http://yann.lecun.com/exdb/mnist/,
 """
 
 import gzip
-import io
 import math
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -18,6 +16,7 @@ import torch
 from repro.errors import UserError
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MAX_DIMENSIONS = 8  # more is not a data set but a damaged header
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -27,49 +26,38 @@ def read(path: Path, *, dimensions: int | None = None) -> torch.Tensor:
     Raises UserError with one line that names `path` if it cannot be read or is not exactly one idx array.
     """
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
-            if not packed:
-                return _parse(raw, str(path), dimensions)
-            with gzip.open(raw, "rb") as stream:
-                return _parse(stream, str(path), dimensions)
+        content = path.read_bytes()
+        if content[:2] == _GZIP_MAGIC:
+            content = gzip.decompress(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: damaged or truncated gzip file ({error}): fetch it again") from error
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+        raise UserError(f"{path}: {error.strerror or error}: check the path") from error
+    return _parse(content, path, dimensions)
 
 
-def parse(content: bytes, *, where: str = "idx data", dimensions: int | None = None) -> torch.Tensor:
-    """The tensor in the bytes of an uncompressed idx file; `where` names them in errors."""
-    return _parse(io.BytesIO(content), where, dimensions)
-
-
-def _parse(stream: BinaryIO | gzip.GzipFile, where: str, dimensions: int | None) -> torch.Tensor:
-    magic = stream.read(4)
-    if len(magic) < 4:
-        raise UserError(f"{where}: only {len(magic)} bytes, too short for an idx file: fetch it again")
-    type_code, ndim = magic[2], magic[3]
-    if magic[:2] != b"\0\0" or type_code not in TYPES or ndim == 0:
-        raise UserError(f"{where}: not an idx file (it begins with 0x{magic.hex()})")
+def _parse(content: bytes, path: Path, dimensions: int | None) -> torch.Tensor:
+    if len(content) < 4:
+        raise UserError(f"{path}: only {len(content)} bytes, too short for an idx file: fetch it again")
+    type_code, ndim = content[2], content[3]
+    if content[:2] != b"\0\0" or type_code not in TYPES or not 1 <= ndim <= MAX_DIMENSIONS:
+        raise UserError(f"{path}: not an idx file (it begins with 0x{content[:4].hex()}): fetch it again")
     if dimensions is not None and ndim != dimensions:
         raise UserError(
-            f"{where}: holds {ndim}-dimensional values where {dimensions}-dimensional ones are expected: "
+            f"{path}: holds a {ndim}-dimensional array where a {dimensions}-dimensional one is expected: "
             "are the files of images and labels swapped?"
         )
-    sizes = stream.read(4 * ndim)
-    if len(sizes) < 4 * ndim:
-        raise UserError(f"{where}: ends within its header: fetch it again")
-    shape = struct.unpack(f">{ndim}I", sizes)
+    header_bytes = 4 + 4 * ndim
+    if len(content) < header_bytes:
+        raise UserError(f"{path}: ends within its header, after {len(content)} bytes: fetch it again")
+    shape = struct.unpack(f">{ndim}I", content[4:header_bytes])
     stored = np.dtype(TYPES[type_code])
-    expected_bytes = math.prod(shape) * stored.itemsize
-    # Read to the end, but never more than a file that states too little can be caught with.
-    content = stream.read(expected_bytes + 1) if expected_bytes < 1 << 40 else b""
-    if len(content) != expected_bytes:
-        held = "more" if len(content) > expected_bytes else str(len(content))
+    stated_bytes, held_bytes = math.prod(shape) * stored.itemsize, len(content) - header_bytes
+    if held_bytes != stated_bytes:
         raise UserError(
-            f"{where}: its header states {'x'.join(map(str, shape))} values in {expected_bytes} bytes, "
-            f"it holds {held}: fetch it again"
+            f"{path}: its header states {'x'.join(map(str, shape))} values, {stated_bytes} bytes, "
+            f"but {held_bytes} follow: fetch it again"
         )
-    values = np.ndarray(shape, stored, content)
-    return torch.from_numpy(values.astype(stored.newbyteorder("="), copy=True))
+    values = np.frombuffer(content, stored, offset=header_bytes) if stated_bytes else np.empty(0, stored)
+    native = values.astype(stored.newbyteorder("="), copy=True)  # torch wants it writable and native
+    return torch.from_numpy(native).reshape(shape)

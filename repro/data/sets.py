@@ -4,7 +4,6 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +18,14 @@ class LabelledImages:
 
     images: torch.Tensor
     labels: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.labels.dtype != torch.int64:
+            raise TypeError(
+                f"images {self.images.dtype}, labels {self.labels.dtype}: uint8 and int64 expected"
+            )
+        if self.labels.shape != self.images.shape[:1]:
+            raise ValueError(f"{len(self.images)} images, labels of shape {tuple(self.labels.shape)}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,35 +75,28 @@ def _shuffled(indices: range | list[int], draw: random.Random) -> list[int]:
     return [index for _, index in sorted((draw.random(), index) for index in indices)]
 
 
-def _load_idx(name: str, progress: bool | None, classes: tuple[str, ...], pixels: int) -> ImageSet:
+def _load_idx(name: str, progress: bool | None, classes: tuple[str, ...]) -> ImageSet:
     folder = fetch.locate(name, progress=progress)
-    return ImageSet(
-        name,
-        train=_idx_pair(folder, "train", 60_000, classes, pixels),
-        test=_idx_pair(folder, "t10k", 10_000, classes, pixels),
-        classes=classes,
-        sha256=_sums(name),
+    train, test = (
+        LabelledImages(
+            idx.read(folder / f"{stem}-images-idx3-ubyte.gz", dimensions=3),
+            idx.read(folder / f"{stem}-labels-idx1-ubyte.gz", dimensions=1).to(torch.int64),
+        )
+        for stem in ("train", "t10k")
     )
-
-
-def _idx_pair(folder: Path, stem: str, count: int, classes: tuple[str, ...], pixels: int) -> LabelledImages:
-    images_path = folder / f"{stem}-images-idx3-ubyte.gz"
-    labels_path = folder / f"{stem}-labels-idx1-ubyte.gz"
-    images = idx.read(images_path, dimensions=3)
-    labels = idx.read(labels_path, dimensions=1)
-    _expect(images_path, images, (count, pixels, pixels))
-    _expect(labels_path, labels, (count,))
-    return _labelled(labels_path, images, labels, classes)
+    return ImageSet(name, train, test, classes, _sums(name))
 
 
 def _load_cifar_100(name: str, progress: bool | None) -> ImageSet:
     folder = fetch.locate(name, progress=progress) / "cifar-100-binary"
-    parts = []
-    for file, count in (("train.bin", 50_000), ("test.bin", 10_000)):
-        records = cifar.read(folder / file)
-        _expect(folder / file, records.images, (count, 3, 32, 32))
-        parts.append(LabelledImages(records.images, records.fine))
-    return ImageSet(name, parts[0], parts[1], cifar.FINE_NAMES, _sums(name))
+    train, test = (cifar.read(folder / file) for file in ("train.bin", "test.bin"))
+    return ImageSet(
+        name,
+        LabelledImages(train.images, train.fine),
+        LabelledImages(test.images, test.fine),
+        cifar.FINE_NAMES,
+        _sums(name),
+    )
 
 
 DIGITS_TEST_SIZE = 500
@@ -152,22 +152,6 @@ def stratified(labels: list[int], size: int, seed: int) -> list[int]:
     return sorted(chosen)
 
 
-def _labelled(
-    path: Path, images: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...]
-) -> LabelledImages:
-    if images.dtype != torch.uint8 or labels.dtype != torch.uint8 or int(labels.max()) >= len(classes):
-        raise UserError(
-            f"{path}: labels are not the numbers 0 to {len(classes) - 1} in bytes: fetch it again"
-        )
-    return LabelledImages(images, labels.to(torch.int64))
-
-
-def _expect(path: Path, values: torch.Tensor, shape: tuple[int, ...]) -> None:
-    if values.shape != shape:
-        held, wanted = ("x".join(map(str, s)) for s in (values.shape, shape))
-        raise UserError(f"{path}: holds {held} values, expected {wanted}: are train and test exchanged?")
-
-
 def _sums(name: str) -> dict[str, str]:
     return {file.path: file.sha256 for file in sources.named(name).files}
 
@@ -186,8 +170,8 @@ _FASHION = (
 )
 
 _LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
-    "mnist": lambda name, progress: _load_idx(name, progress, tuple("0123456789"), 28),
-    "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION, 28),
+    "mnist": lambda name, progress: _load_idx(name, progress, tuple("0123456789")),
+    "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION),
     "cifar-100": _load_cifar_100,
     "digits": _load_digits,
 }

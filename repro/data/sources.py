@@ -1,8 +1,8 @@
 """The public data sets: what each consists of, where it comes from, and the sums that prove it.
 
 Every byte is pinned by size and sha256, so an address is only a way to get it: any mirror will do, and one
-that serves something else is passed over. Addresses are in order of preference, pinned to a commit where their
-content may move. A set's files lie in a folder named after the set, under the publisher's own file names.
+that serves something else is passed over. Addresses are in order of preference, pinned to a commit where
+their content may move. A set's files lie in a folder named after it, under the publisher's own file names.
 """
 
 from collections.abc import Mapping
