@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro.data import checksum, transfer
-from repro.data.sources import PUBLIC_SETS, Download, PublicSet, named
+from repro.data import checksum, sources, transfer
+from repro.data.sources import Download, PublicSet
 from repro.errors import UserError
 
 CHUNK_BYTES = 1 << 20
@@ -41,7 +41,7 @@ def locate(name: str, *, progress: bool | None = None) -> Path:
         UserError: one line, on an unknown name, a wrong file in REPRO_DATA, no network, no space or no
             permission.
     """
-    public = named(name)
+    public = sources.named(name)
     show_progress = sys.stderr.isatty() if progress is None else progress
     with _one_line(public):
         folder = _provided(public)
@@ -64,7 +64,7 @@ def verify(name: str) -> Path:
 
     Raises UserError, naming the file and both sums, if one is missing or differs.
     """
-    public = named(name)
+    public = sources.named(name)
     with _one_line(public):
         folder = _provided(public) or cache_folder() / name
         _demand(public, folder)
@@ -86,7 +86,7 @@ class SetRow:
 def describe() -> list[SetRow]:
     """All public sets, and where each lies (by presence and size of its files, without hashing)."""
     rows = []
-    for public in PUBLIC_SETS.values():
+    for public in sources.PUBLIC_SETS.values():
         with _one_line(public):
             folder = _provided(public) or cache_folder() / public.name
             complete = all(_has_size(folder / file.path, file.size_bytes) for file in public.files)

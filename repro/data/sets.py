@@ -109,7 +109,8 @@ def _load_digits(name: str, _progress: bool | None) -> ImageSet:
     """The 1,797 8x8 digits inside scikit-learn, their values 0..16 scaled to 0..255.
 
     Split into 1,297 to train and 500 to test: each class gives its share of the 500, chosen at random under a
-    fixed seed (`stratified`). Both parts keep scikit-learn's order.
+    fixed seed (`stratified`). Both parts keep scikit-learn's order; it records no writers, so both
+    may hold digits of one writer.
     """
     from sklearn.datasets import load_digits  # half a second that the other sets need not spend
 
