@@ -5,15 +5,16 @@ import io
 import random
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from repro.data import sources, transfer
+from repro.data import fetch, sources, transfer
 from repro.data.sources import Download, File, PublicSet
+from repro.errors import UserError
 
 
 @dataclass
@@ -170,3 +171,18 @@ def archived(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     public = PublicSet("toy", "A toy", "public domain", "none", "nothing", (download,))
     monkeypatch.setattr(sources, "PUBLIC_SETS", {"toy": public})
     return Toy(contents, public, tmp_path / "cache" / "learning-from-models" / "data" / "toy")
+
+
+@pytest.fixture
+def refusal() -> Callable[..., str]:
+    """Gives the one line with which `locate` refuses."""
+
+    def line(name: str = "toy") -> str:
+        with pytest.raises(UserError) as raised:
+            fetch.locate(name)
+        message = str(raised.value)
+        assert "\n" not in message
+        assert message
+        return message
+
+    return line

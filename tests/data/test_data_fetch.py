@@ -1,10 +1,8 @@
 """Finding, fetching and verifying, against a server that breaks every promise in turn."""
 
-import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,20 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from repro.data import fetch, sources, transfer
+from repro.data import fetch, sources
 from repro.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-
-
-def refusal(name: str = "toy") -> str:
-    """The one line with which `locate` refuses."""
-    with pytest.raises(UserError) as raised:
-        fetch.locate(name)
-    line = str(raised.value)
-    assert "\n" not in line
-    assert line
-    return line
 
 
 # --- the plain course
@@ -104,7 +92,9 @@ def test_repro_data_without_the_set_falls_back_to_the_cache(toy, tmp_path, monke
     ],
     ids=["altered", "truncated", "incomplete", "exchanged"],
 )
-def test_a_wrong_file_in_repro_data_is_named_and_left_alone(toy, server, tmp_path, monkeypatch, other, words):
+def test_a_wrong_file_in_repro_data_is_named_and_left_alone(
+    toy, server, tmp_path, monkeypatch, other, words, refusal
+):
     folder = toy.put(tmp_path / "mine/toy", **other)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "mine"))
@@ -114,166 +104,9 @@ def test_a_wrong_file_in_repro_data_is_named_and_left_alone(toy, server, tmp_pat
     assert server.requests == []
 
 
-def test_repro_data_that_does_not_exist(toy, tmp_path, monkeypatch):
+def test_repro_data_that_does_not_exist(toy, tmp_path, monkeypatch, refusal):
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "typo"))
     assert f"REPRO_DATA is {tmp_path}/typo, which is not a directory" in refusal()
-
-
-# --- broken lines and bad servers
-
-
-def test_a_broken_transfer_goes_on_where_it_stopped(toy, server):
-    server.routes["/one/a.bin"].drops = [100_000, 150_000]
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert server.requests[:3] == [
-        ("/one/a.bin", None),
-        ("/one/a.bin", "bytes=100000-"),
-        ("/one/a.bin", "bytes=250000-"),
-    ]
-
-
-def test_a_line_that_breaks_often_but_moves_on_gets_through(toy, server, monkeypatch):
-    monkeypatch.setattr(transfer, "CHUNK_BYTES", 50_000)
-    server.routes["/one/a.bin"].drops = [60_000] * 9
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert [path for path, _ in server.requests] == ["/one/a.bin"] * 10 + ["/one/b.bin"]
-
-
-def test_the_next_address_continues_what_the_first_began(toy, server):
-    server.routes["/one/a.bin"].drops = [400_000, 0, 0, 0]
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert ("/two/a.bin", "bytes=400000-") in server.requests
-    assert len(server.requests) == transfer.ATTEMPTS + 2
-
-
-def test_a_server_that_ignores_range_starts_over(toy, server):
-    server.routes["/one/a.bin"].ignores_range = True
-    server.routes["/one/a.bin"].drops = [100_000]
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert server.requests[1] == ("/one/a.bin", "bytes=100000-")
-
-
-def test_a_server_that_always_stops_early_is_given_up(toy, server):
-    for mirror in ("one", "two"):
-        server.routes[f"/{mirror}/a.bin"].ignores_range = True
-        server.routes[f"/{mirror}/a.bin"].drops = [300_000] * 50
-    line = refusal()
-    assert "connection closed after 300000 of 600000 bytes" in line
-    assert [p.name for p in toy.cached.iterdir()] == [
-        ".a.bin.part"
-    ]  # to be resumed, never taken for the file
-    server.routes["/one/a.bin"].drops = []
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-
-
-def test_a_wrong_range_is_not_appended(toy, server):
-    server.routes["/one/a.bin"].wrong_range = True
-    server.routes["/one/a.bin"].drops = [100_000]
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-
-
-def test_a_stream_of_unstated_length(toy, server):
-    for route in server.routes.values():
-        route.states_length = False
-    server.routes["/one/a.bin"].drops = [100_000]
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-
-
-@pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_lasting_refusal_moves_on_at_once(toy, server, status):
-    server.routes["/one/a.bin"].status = status
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert [path for path, _ in server.requests] == ["/one/a.bin", "/two/a.bin", "/one/b.bin"]
-
-
-def test_a_passing_fault_is_retried(toy, server):
-    server.routes["/one/a.bin"].status = 503
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert [path for path, _ in server.requests].count("/one/a.bin") == transfer.ATTEMPTS
-
-
-def test_a_silent_server_times_out(toy, server, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.05)
-    server.routes["/one/a.bin"].stalls_after = 1_000
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert any(path == "/two/a.bin" for path, _ in server.requests)
-
-
-@pytest.mark.parametrize("states_length", [True, False])
-@pytest.mark.parametrize("change", [lambda c: c + b"more", lambda c: b"<html>not found</html>"])
-def test_another_size_moves_on(toy, server, route, change, states_length):
-    server.routes["/one/a.bin"] = route(change(toy.contents["a.bin"]), states_length=states_length)
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-
-
-def corrupt(content: bytes) -> bytes:
-    return content[:-1] + bytes([content[-1] ^ 1])
-
-
-def test_a_wrong_checksum_moves_on(toy, server, route):
-    server.routes["/one/a.bin"] = route(corrupt(toy.contents["a.bin"]))
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    assert [path for path, _ in server.requests] == ["/one/a.bin", "/two/a.bin", "/one/b.bin"]
-
-
-def test_wrong_checksums_everywhere_name_both_sums_and_leave_nothing(toy, server, route):
-    for mirror in ("one", "two"):
-        server.routes[f"/{mirror}/a.bin"] = route(corrupt(toy.contents["a.bin"]))
-    line = refusal()
-    got = sha256_of(corrupt(toy.contents["a.bin"]))
-    assert line.count(f"sha256 {got}, expected {sha256_of(toy.contents['a.bin'])}") == 2
-    assert f"{server.address}/one/a.bin" in line
-    assert f"{server.address}/two/a.bin" in line
-    assert list(toy.cached.iterdir()) == []
-
-
-def sha256_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def test_bad_bytes_of_one_address_do_not_spoil_the_next(toy, server, route):
-    bad = bytes(600_000)
-    server.routes["/one/a.bin"] = route(bad, drops=[300_000, 0, 0, 0])
-    fetch.locate("toy")
-    assert toy.whole(toy.cached)
-    asked = [wanted for path, wanted in server.requests if path == "/two/a.bin"]
-    assert asked == ["bytes=300000-", None]  # the mixture failed its sum; once more from the first byte
-
-
-def test_no_network_names_the_addresses_on_one_line(toy, server, monkeypatch):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
-        port = unused.getsockname()[1]
-        urls = tuple(f"http://127.0.0.1:{port}/{mirror}/a.bin" for mirror in ("one", "two"))
-        first = toy.public.downloads[0]
-        broken = sources.Download(first.name, first.size_bytes, first.sha256, urls)
-        lost = sources.PublicSet("toy", "", "", "", "", (broken,))
-        monkeypatch.setattr(sources, "PUBLIC_SETS", {"toy": lost})
-        line = refusal()
-    assert all(f"{url} (Connection refused)" in line for url in urls)
-    assert "check the network" in line
-    assert f"{toy.cached}" in line
-    assert list(toy.cached.iterdir()) == []
-
-
-def test_a_machine_without_name_service(toy, server, monkeypatch):
-    def unresolved(*_args: object, **_kwargs: object) -> None:
-        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
-    assert f"{server.address}/two/a.bin (Temporary failure in name resolution)" in refusal()
 
 
 # --- the disk
@@ -301,7 +134,7 @@ def test_a_complete_leftover_needs_no_transfer(toy, server):
     assert server.requests == [("/one/b.bin", None)]
 
 
-def test_too_little_space_is_said_before_the_transfer(toy, server, monkeypatch):
+def test_too_little_space_is_said_before_the_transfer(toy, server, monkeypatch, refusal):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 10_000, 10_000))
     line = refusal()
@@ -312,7 +145,7 @@ def test_too_little_space_is_said_before_the_transfer(toy, server, monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("name", ["a.bin", "b.bin"])  # beyond and within one write buffer
-def test_a_disk_that_fills_up_is_left_clean(toy, name):
+def test_a_disk_that_fills_up_is_left_clean(toy, name, refusal):
     toy.cached.mkdir(parents=True)
     (toy.cached / f".{name}.part").symlink_to("/dev/full")  # every write fails with "no space left"
     line = refusal()
@@ -324,14 +157,14 @@ def test_a_disk_that_fills_up_is_left_clean(toy, name):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_disk_that_fills_up_while_unpacking_is_left_clean(archived):
+def test_a_disk_that_fills_up_while_unpacking_is_left_clean(archived, refusal):
     (archived.cached / "inner").mkdir(parents=True)
     (archived.cached / "inner/.b.bin.part").symlink_to("/dev/full")
     assert "No space left on device" in refusal()
     assert [path.name for path in archived.cached.rglob("*")] == ["inner", "a.bin"]
 
 
-def test_a_cache_that_cannot_be_made(toy, server, tmp_path):
+def test_a_cache_that_cannot_be_made(toy, server, tmp_path, refusal):
     (tmp_path / "cache").write_text("a file where the folder should be")
     line = refusal()
     assert "Not a directory" in line
@@ -339,7 +172,7 @@ def test_a_cache_that_cannot_be_made(toy, server, tmp_path):
     assert server.requests == []
 
 
-def test_a_read_only_cache(toy, server, monkeypatch):
+def test_a_read_only_cache(toy, server, monkeypatch, refusal):
     # Tests may run as root, whom no permission bit stops: the refusal is played.
     def refuse(self: Path, *_args: object, **_kwargs: object) -> None:
         raise PermissionError(13, "Permission denied", str(self))
@@ -350,7 +183,7 @@ def test_a_read_only_cache(toy, server, monkeypatch):
     assert server.requests == []
 
 
-def test_a_file_that_cannot_be_read(toy, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read(toy, tmp_path, monkeypatch, refusal):
     folder = toy.put(tmp_path / "mine/toy")
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "mine"))
     monkeypatch.setattr(fetch.checksum, "sha256_of", lambda path: _denied(path))
@@ -440,7 +273,7 @@ def test_verify_downloads_nothing(toy, server):
     assert server.requests == []
 
 
-def test_an_unknown_name_lists_the_names(toy):
+def test_an_unknown_name_lists_the_names(toy, refusal):
     assert refusal("tiy") == "no public data set is called 'tiy': choose one of toy"
 
 
@@ -479,3 +312,12 @@ def test_no_pickle_anywhere():
     for module in (ROOT / "repro/data").glob("*.py"):
         text = module.read_text()
         assert not any(word in text for word in ("pickle", "np.load", "torch.load", "joblib"))
+
+
+def test_a_user_without_a_home(toy, monkeypatch, refusal):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert refusal() == "this user has no home directory: set XDG_CACHE_HOME or REPRO_DATA"
