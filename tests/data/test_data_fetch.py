@@ -141,6 +141,9 @@ def test_too_little_space_is_said_before_the_transfer(toy, server, monkeypatch, 
     assert f"needs 0.6 MB in {toy.cached}, where 0.0 MB are free" in line
     assert "XDG_CACHE_HOME" in line
     assert server.requests == []
+    (toy.cached / ".a.bin.part").write_bytes(toy.contents["a.bin"])  # what is already here needs no space
+    fetch.locate("toy")
+    assert toy.whole(toy.cached)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -66,6 +66,19 @@ def test_a_wrong_range_is_not_appended(toy, server):
     server.routes["/one/a.bin"].drops = [100_000]
     fetch.locate("toy")
     assert toy.whole(toy.cached)
+    assert [wanted for path, wanted in server.requests if path == "/one/a.bin"] == [
+        None,
+        "bytes=100000-",
+        None,
+    ]
+
+
+def test_more_than_stated_in_the_table_is_refused(toy, server, route, refusal):
+    for mirror in ("one", "two"):
+        longer = toy.contents["a.bin"] + b"more"
+        server.routes[f"/{mirror}/a.bin"] = route(longer, states_length=False)
+    assert refusal().count("sends more than the expected 600000 bytes") == 2
+    assert list(toy.cached.iterdir()) == []
 
 
 def test_a_stream_of_unstated_length(toy, server):
