@@ -1,1 +1,1 @@
-"""One style for all figures."""
+"""One style for all figures, and files beside them that hold what they show."""

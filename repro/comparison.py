@@ -1,0 +1,75 @@
+"""The comparison of one scale: every recorded result held against what its paper printed.
+
+``repro.compare`` judges single answers; here they are collected from the experiments' ``claims``.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from repro import compare, machine, results, runner
+from repro.config import Scale
+from repro.experiment import module_of
+from repro.published import Published
+from repro.published import load as load_published
+from repro.results import Results
+
+
+def comparison_path(scale: Scale) -> Path:
+    """``results/<scale>/comparison.csv``."""
+    return runner.RESULTS / scale.name / "comparison.csv"
+
+
+def compare_scale(scale: Scale) -> Iterator[str]:
+    """Write the scale's comparison; yields what a user should know: where it is, and which rows are old."""
+    for section in scale.sections():
+        runner.collect(scale, section)
+    published = load_published()
+    rows: list[compare.Row] = []
+    papers = set(scale.papers)
+    for folder in sorted(path.parent for path in (runner.RESULTS / scale.name).glob("*/*/meta.json")):
+        found = results.load(folder)
+        if found is None:
+            continue
+        rows += _rows(found, published)
+        yield from _aged(found)
+    rows += compare.complete(rows, published, sorted(papers))
+    path = comparison_path(scale)
+    compare.write(path, rows)
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.verdict] = counts.get(row.verdict, 0) + 1
+    told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    yield f"{path}: {told}"
+
+
+def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
+    module = module_of(found.meta["paper"], found.meta["experiment"])
+    same_data = found.data == module.PRINTED_DATA
+    swapped = found.data != module.DATA[found.scale]
+    hardware = "; ".join(sorted({str(row["hardware"]) for row in found.timing}))
+    commits = "; ".join(sorted({str(row["commit"]) for row in found.timing if row["commit"]}))
+    return [
+        compare.judge(
+            answer,
+            published,
+            same_data=same_data,
+            data=found.data,
+            suffix=found.data if swapped else "",
+            command=found.meta["command"],
+            hardware=hardware,
+            commit=commits,
+        )
+        for answer in module.claims(found)
+    ]
+
+
+def _aged(found: Results) -> Iterator[str]:
+    """Rows on record stay when sources change; the user is told."""
+    name = f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}"
+    now = machine.sources_digest(name)
+    old = sum(str(row["sources"]) != now for row in found.timing)
+    if old and found.scale != "quick":
+        yield (
+            f"{found.folder}: {old} of {len(found.timing)} rows were made by other sources than today's; "
+            f"they stay on record (--again makes them anew)"
+        )

@@ -1,0 +1,118 @@
+"""What a number was made on: hardware, versions, commit, sources. Importable without torch."""
+
+import ast
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("repro", "simulation")
+VERSIONED = ("torch", "numpy", "scipy", "scikit-learn", "safetensors")
+
+
+@cache
+def processor() -> str:
+    """The processor's name and its number of cores, as in ``Intel(R) Xeon(R) Processor, 2 cores``."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = [
+        line.split(":", 1)[1].strip()
+        for line in (cpuinfo.read_text().splitlines() if cpuinfo.exists() else [])
+        if line.startswith("model name")
+    ]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def hardware(device: str) -> str:
+    """The hardware of a device (``cpu`` or ``cuda``)."""
+    if device == "cuda":
+        import torch
+
+        return f"{torch.cuda.get_device_name()}, {torch.cuda.device_count()} devices"
+    return processor()
+
+
+@cache
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.system().lower()}
+    for package in VERSIONED:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def commit() -> str:
+    """Short hash of the checkout, with ``+`` where tracked files differ from it; empty outside of git."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    head = git("rev-parse", "--short=10", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *PACKAGES)
+    return f"{head}+" if head and changed else head
+
+
+@cache
+def sources_of(module: str) -> tuple[Path, ...]:
+    """The files of this repository that ``module`` imports, itself included, in sorted order.
+
+    Read from the import statements, wherever they stand in a file, so nothing is executed.
+    """
+    seen: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file_of(name)
+        if path is None or name in seen:
+            continue
+        seen[name] = path
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        waiting.append(package)
+        waiting.extend(_imports(path))
+    return tuple(sorted(set(seen.values())))
+
+
+@cache
+def sources_digest(module: str) -> str:
+    """12 hex digits over the contents of ``sources_of(module)``."""
+    total = hashlib.sha256()
+    for path in sources_of(module):
+        total.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()[:12]
+
+
+def _file_of(name: str) -> Path | None:
+    if name.partition(".")[0] not in PACKAGES:
+        return None
+    base = ROOT.joinpath(*name.split("."))
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.exists():
+            return path
+    return None
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+            names.extend(f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(names)
+
+
+def command() -> str:
+    """The command line of this process, as a user would type it."""
+    name = Path(sys.argv[0])
+    words = [f"python -m {name.parent.name}" if name.name == "__main__.py" else name.name, *sys.argv[1:]]
+    return " ".join(words)

@@ -1,0 +1,99 @@
+"""How the learning rates of section 3's nets were chosen, on cases held out of training.
+
+The paper prints no rates. Here every net that the other experiments train is tuned over a grid of its own kind:
+teacher, students on labels, on soft targets and on both, of every width, each trained on the training set less
+10,000 cases and judged on those. The test set is not looked at. The rates in the config are those with the fewest
+errors in this experiment's rows (a test compares them); the tuning teacher is the best of its own grid.
+
+One seed a cell: a difference of fewer than about two square roots of the errors is noise, which is why all arms
+get the same number of tries. Cost at scale ``paper``: about an hour of one core.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from repro.compare import Answer
+from repro.experiment import Arm, Context, Need, Result
+from repro.papers.hinton2015._arms import Net, Section, Student
+from repro.plots.drawing import Drawing
+from repro.results import Results
+
+DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
+PRINTED_DATA = "mnist"
+
+
+class StudentGrid(Section):
+    """Every kind of student of one net, at every rate."""
+
+    student: Student
+    rates: tuple[float, ...] = Field(min_length=1)
+    temperatures: tuple[float, ...] = Field((20.0,), min_length=1)
+    kinds: tuple[str, ...] = ("hard", "soft", "soft_hard")
+
+
+class Config(Section):
+    held_out: int = Field(gt=0, description="training cases kept for validation")
+    teacher: Net
+    teacher_rates: tuple[float, ...] = Field(min_length=1)
+    teacher_rate: float = Field(
+        gt=0, description="of the teacher that the students of this experiment learn from"
+    )
+    students: tuple[StudentGrid, ...]
+
+
+def teacher_name(rate: float) -> str:
+    return f"teacher.rate{rate:g}"
+
+
+def arms(config: Config) -> list[Arm]:
+    held_out = {"held_out": config.held_out}
+    listed = [
+        Arm(teacher_name(rate), config.teacher.settings(learning_rate=rate) | held_out, 1)
+        for rate in config.teacher_rates
+    ]
+    needs = (Need(teacher_name(config.teacher_rate)),)
+    for grid in config.students:
+        student, units = grid.student, grid.student.hidden[0]
+        for rate in grid.rates:
+            if "hard" in grid.kinds:
+                name = f"units{units}.hard.rate{rate:g}"
+                listed.append(Arm(name, student.hard(learning_rate=rate) | held_out, 1))
+            for temperature in grid.temperatures:
+                for kind in ("soft", "soft_hard"):
+                    if kind in grid.kinds:
+                        name = f"units{units}.{kind}.t{temperature:g}.rate{rate:g}"
+                        settings = getattr(student, kind)(temperature, learning_rate=rate)
+                        listed.append(Arm(name, settings | held_out, 1, needs))
+    return listed
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    import torch
+
+    from repro.data.sets import hold_out
+    from repro.papers.hinton2015 import _nets as nets
+
+    data = nets.image_set(context.data)
+    kept, held_out = hold_out(len(data.train), arm.settings["held_out"], seed=0)
+    judged_on = {"validation": nets.subset(data.train, held_out)}
+    cases = nets.subset(data.train, kept)
+    teacher = None
+    for folder in context.inputs.values():
+        teacher = nets.left_logits(folder)["train"][kept]
+    objective = nets.distilling(arm.settings, cases.labels, teacher, torch.device(context.device))
+    model, points = nets.fit(arm.settings, seed, context, cases, judged_on, objective)
+    if arm.name.startswith("teacher"):
+        nets.leave_logits(context.work, model, data)
+    metrics = nets.outcome(points, judged_on)
+    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points))
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.hinton2015._figures import tuning
+
+    return tuning(results)
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    return []

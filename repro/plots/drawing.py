@@ -1,0 +1,17 @@
+"""What a figure is: a picture, the numbers in it, and the words under it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """``data`` are the plotted values, one mapping a mark; ``caption`` says what is shown, n and scale."""
+
+    figure: "Figure"
+    data: Sequence[Mapping[str, Any]]
+    caption: str

@@ -1,0 +1,73 @@
+"""One style for all figures: readable at half size, safe for colour-blind readers."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, which stays distinct under the common kinds of colour blindness; dark ones first.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PRINTED = "#444444"
+WIDTH_IN, HEIGHT_IN = 7.0, 4.2
+RC = {
+    "font.size": 12.0,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 12.0,
+    "axes.labelsize": 12.0,
+    "legend.fontsize": 10.5,
+    "xtick.labelsize": 11.0,
+    "ytick.labelsize": 11.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6.0,
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+}
+
+
+def axes(
+    columns: int = 1, rows: int = 1, *, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN
+) -> tuple[Figure, Sequence[Axes]]:
+    """A figure outside of pyplot's state, and its axes in reading order."""
+    import matplotlib
+
+    matplotlib.rcParams.update(RC)
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    made = figure.subplots(rows, columns, squeeze=False)
+    return figure, [ax for row in made for ax in row]
+
+
+def band(ax: Axes, low: float, high: float, *, label: str | None = None, horizontal: bool = True) -> None:
+    """The printed number's band, behind everything."""
+    span = ax.axhspan if horizontal else ax.axvspan
+    span(low, high, color="#bbbbbb", alpha=0.35, lw=0, zorder=0, label=label)
+
+
+def with_interval(
+    ax: Axes,
+    x: Sequence[float],
+    mean: Sequence[float],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    number: int,
+    label: str | None = None,
+) -> None:
+    """A line with markers and 95 % intervals; a missing bound draws none."""
+    down = [0.0 if a is None else m - a for m, a in zip(mean, low, strict=True)]
+    up = [0.0 if b is None else b - m for m, b in zip(mean, high, strict=True)]
+    ax.errorbar(
+        x,
+        mean,
+        yerr=[down, up],
+        color=COLOURS[number % len(COLOURS)],
+        marker=MARKERS[number % len(MARKERS)],
+        capsize=3,
+        elinewidth=1.2,
+        label=label,
+    )

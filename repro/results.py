@@ -1,0 +1,223 @@
+"""Recorded results: ``runs.csv``, ``curves.csv``, ``timing.csv`` and ``meta.json`` of one experiment.
+
+``runs.csv`` is the record. It holds one row per run and nothing that differs between two runs of the same
+thing, so that it is byte-identical however often a study was interrupted; seconds, machines and commits
+stand in ``timing.csv`` under the same key. A row's key is (hardware class, arm, seed) within the folder
+``results/<scale>/<paper>/<experiment>``; its digest says what was asked of it (``repro.experiment``).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from repro.errors import UserError
+from repro.files import csv_text, locked, read_csv, write_text
+
+FORMAT = 1
+KEY = ("arm", "hardware_class", "seed")
+RUNS_HEAD = ("experiment", "arm", "hardware_class", "seed", "digest")
+CURVES_HEAD = ("arm", "hardware_class", "seed", "epoch", "step", "split", "metric", "value")
+TIMING_HEAD = (
+    "experiment", "arm", "hardware_class", "seed", "digest",
+    "seconds", "hardware", "threads", "commit", "sources", "finished",
+)  # fmt: skip
+SETTING = "settings."
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run, ready to be recorded."""
+
+    experiment: str
+    arm: str
+    hardware_class: str
+    seed: int
+    digest: str
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    curves: list[list[Any]]
+    tables: Mapping[str, list[dict[str, Any]]]
+    timing: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that is recorded of one experiment, as figures and claims see it."""
+
+    folder: Path
+    meta: Mapping[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def scale(self) -> str:
+        return str(self.meta["scale"])
+
+    @property
+    def data(self) -> str:
+        return str(self.meta["data"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return dict(self.meta["config"])
+
+    def values(self, arm: str, metric: str) -> dict[int, float]:
+        """``metric`` of every run of ``arm`` by seed; empty where the arm has not run."""
+        return {r["seed"]: r[metric] for r in self.rows if r["arm"] == arm and r.get(metric) is not None}
+
+    def paired(self, arm: str, other: str, metric: str) -> list[float]:
+        """Differences ``arm - other`` over the seeds both have run."""
+        a, b = self.values(arm, metric), self.values(other, metric)
+        return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
+
+    def where(self, **settings: Any) -> list[dict[str, Any]]:
+        """Rows whose settings have these values."""
+        return [r for r in self.rows if all(r.get(SETTING + k) == v for k, v in settings.items())]
+
+    @cached_property
+    def curves(self) -> list[dict[str, Any]]:
+        return self.table("curves")
+
+    @cached_property
+    def timing(self) -> list[dict[str, Any]]:
+        return self.table("timing")
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """Rows of ``<name>.csv``; empty where there is none."""
+        path = self.folder / f"{name}.csv"
+        return read_csv(path)[1] if path.exists() else []
+
+
+def load(folder: Path) -> Results | None:
+    """The results in ``folder``, None where nothing is recorded.
+
+    Where two hardware classes recorded the same (arm, seed), the class with more rows speaks.
+
+    Raises:
+        UserError: files of another format, or damaged ones.
+    """
+    if not (folder / "runs.csv").exists():
+        return None
+    meta = _meta(folder)
+    rows = _rows(folder)
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["hardware_class"]] = counts.get(row["hardware_class"], 0) + 1
+    chosen: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda r: counts[r["hardware_class"]]):
+        chosen[row["arm"], row["seed"]] = row
+    return Results(folder, meta, sorted(chosen.values(), key=_order))
+
+
+def recorded(folder: Path) -> dict[tuple[str, int], set[str]]:
+    """Digests on record by (arm, seed), over all hardware classes."""
+    found: dict[tuple[str, int], set[str]] = {}
+    if (folder / "runs.csv").exists():
+        for row in _rows(folder):
+            found.setdefault((row["arm"], row["seed"]), set()).add(row["digest"])
+    return found
+
+
+def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> None:
+    """Put a record into the experiment's files, in place of an older one with the same key.
+
+    Each file is replaced whole; ``runs.csv`` last, so that a row in it has its curves and timing. ``lock``
+    is a file outside the results on which writers queue.
+
+    Raises:
+        UserError: the folder holds another format, or cannot be written to.
+    """
+    key = {"arm": record.arm, "hardware_class": record.hardware_class, "seed": record.seed}
+    head = {"experiment": record.experiment, **key, "digest": record.digest}
+    with locked(lock):
+        rows = _rows(folder) if (folder / "runs.csv").exists() else []
+        known = _meta(folder) if (folder / "meta.json").exists() else {}
+        environments = [dict(e) for e in known.get("environments", [])]
+        if dict(record.environment) not in environments:
+            environments.append(dict(record.environment))
+        content = {"format": FORMAT, **meta, "environments": environments}
+        write_text(folder / "meta.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+        points = [dict(zip(CURVES_HEAD[3:], values, strict=True)) for values in record.curves]
+        tables = {"curves": points, "timing": [dict(record.timing)], **record.tables}
+        for name, new in tables.items():
+            path = folder / f"{name}.csv"
+            old = read_csv(path)[1] if path.exists() else []
+            lead = {"experiment": record.experiment, **key, "digest": record.digest}
+            front = TIMING_HEAD if name == "timing" else CURVES_HEAD if name == "curves" else KEY
+            new = [{**(lead if name == "timing" else key), **row} for row in new]
+            _write(path, front, [row for row in old if not _same(row, key)] + new)
+        settings = {SETTING + name: value for name, value in flat(record.settings).items()}
+        row = {**head, **settings, **record.metrics}
+        _write(folder / "runs.csv", RUNS_HEAD, [r for r in rows if not _same(r, key)] + [row])
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names; lists as space-separated words."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}."))
+        elif isinstance(value, (list, tuple)):
+            found[prefix + name] = " ".join(map(str, value))
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "runs.csv"
+    header, rows = read_csv(path)
+    if tuple(header[: len(RUNS_HEAD)]) != RUNS_HEAD:
+        raise UserError(
+            f"{path}: its columns are not those of format {FORMAT} (it begins {','.join(header[:5])}); "
+            "move the folder away or restore it from version control"
+        )
+    for number, row in enumerate(rows, start=2):
+        if not isinstance(row["seed"], int) or row["arm"] is None or row["digest"] is None:
+            raise UserError(f"{path}: line {number}: arm, seed or digest is missing; restore the file")
+        row["arm"], row["digest"] = str(row["arm"]), str(row["digest"])
+    return rows
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    path = folder / "meta.json"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        version = meta["format"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: is missing or damaged ({error}); restore it from version control") from None
+    if version != FORMAT:
+        raise UserError(
+            f"{path}: results of format {version}, this program reads and writes format {FORMAT}; "
+            "move the folder away, or use the version that made it"
+        )
+    return dict(meta)
+
+
+def _same(row: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    return all(str(row[name]) == str(value) for name, value in key.items())
+
+
+def _natural(text: str) -> list[tuple[int, float, str]]:
+    """Sort key under which t2.5 comes before t20."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", text)
+    return [(1, float(p), "") if i % 2 else (0, 0.0, p) for i, p in enumerate(parts)]
+
+
+def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (_natural(str(row["arm"])), str(row["hardware_class"]), row["seed"])
+
+
+def _write(path: Path, front: Iterable[str], rows: list[dict[str, Any]]) -> None:
+    rows = sorted(rows, key=_order)  # stable: rows of one run keep their order
+    columns = list(dict.fromkeys([*front, *(name for row in rows for name in row)]))
+    settings = [c for c in columns if c.startswith(SETTING)]
+    others = [c for c in columns if not c.startswith(SETTING)]
+    head = [c for c in others if c in front]
+    columns = [*head, *sorted(settings), *(c for c in others if c not in front)]
+    write_text(path, csv_text(columns, rows))

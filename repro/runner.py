@@ -1,0 +1,159 @@
+"""Runs one cell of arms x seeds, and first whatever it needs; resumable, safe side by side.
+
+A run's own folder lives in the cache, named by the digest of what was asked: checkpoints while it runs,
+then ``result.json`` and whatever other runs need of it. The row in ``results/`` is the record; the cache
+can be deleted at any time and only costs the time to make it again.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from repro import machine, results
+from repro.config import Scale, Section
+from repro.experiment import Context, Result, Run, module_of
+from repro.files import locked, write_text
+
+RESULTS = Path("results")
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def cache_folder() -> Path:
+    """``$REPRO_CACHE``, or ``learning-from-models`` in the user's cache directory."""
+    if named := os.environ.get("REPRO_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "learning-from-models"
+
+
+def work_folder(run: Run) -> Path:
+    """Where a run works and leaves what others need. The digest is part of the name: settings never mix."""
+    return (
+        cache_folder() / "runs" / f"{run.paper}.{run.experiment}" / run.arm.name / f"{run.seed}-{run.digest}"
+    )
+
+
+def result_file(run: Run) -> Path:
+    """The file whose presence says that a run is finished and its folder can be used."""
+    return work_folder(run) / "result.json"
+
+
+def missing(scale: Scale, section: Section, root: Path = RESULTS) -> list[Run]:
+    """Runs of a section whose row is not on record, or was made with other settings."""
+    known = results.recorded(root / section.folder(scale.name))
+    return [
+        run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())
+    ]
+
+
+def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> None:
+    """Do a run unless it is done, and put its row on record.
+
+    ``again`` does it anew even when its row or its folder is there; what it needs is not done anew.
+    """
+    from repro.training.device import device_named
+
+    device = device_named(scale.device).type
+    section = scale.papers[run.paper][run.experiment]
+    folder = root / section.folder(scale.name)
+    known = results.recorded(folder).get((run.arm.name, run.seed), set())
+    if again or run.digest not in known:
+        record = _finished(scale, run, device, again=again)
+        _put(scale, section, run, record, root)
+
+
+def collect(scale: Scale, section: Section, root: Path = RESULTS) -> None:
+    """Put on record the runs that are finished in the cache and have no row."""
+    for run in missing(scale, section, root):
+        path = result_file(run)
+        if path.exists():
+            _put(scale, section, run, json.loads(path.read_text(encoding="utf-8")), root)
+
+
+def _finished(scale: Scale, run: Run, device: str, *, again: bool = False) -> dict[str, Any]:
+    """The content of the run's ``result.json``, made first where it is missing."""
+    work = work_folder(run)
+    path = work / "result.json"
+    with locked(cache_folder() / "locks" / run.digest):
+        if again:
+            path.unlink(missing_ok=True)
+            (work / CHECKPOINT).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        inputs = {}
+        for label, needed in run.needs:
+            _finished(scale, needed, device)
+            inputs[label] = work_folder(needed)
+        work.mkdir(parents=True, exist_ok=True)
+        content = _run(run, device, inputs, work)
+        write_text(path, json.dumps(content, allow_nan=False))
+        (work / CHECKPOINT).unlink(missing_ok=True)
+        return content
+
+
+def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[str, Any]:
+    import torch
+
+    from repro.data.sets import load
+
+    module = module_of(run.paper, run.experiment)
+    context = Context(run.data, inputs, work, device, run.name)
+    started = time.monotonic()
+    result: Result = module.run(run.arm, run.seed, context)
+    seconds = time.monotonic() - started
+    print(f"{run.name}: {_brief(result.metrics)} ({seconds:.1f} s)", file=sys.stderr, flush=True)
+    return {
+        "metrics": dict(result.metrics),
+        "curves": [list(point) for point in result.curves],
+        "tables": {name: list(rows) for name, rows in result.tables.items()},
+        "hardware_class": device,
+        "data_sha256": dict(load(run.data).sha256),
+        "timing": {
+            "seconds": round(seconds, 2),
+            "hardware": machine.hardware(device),
+            "threads": torch.get_num_threads(),
+            "commit": machine.commit(),
+            "sources": machine.sources_digest(module.__name__),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+        "environment": machine.versions(),
+    }
+
+
+def _put(scale: Scale, section: Section, run: Run, content: Mapping[str, Any], root: Path) -> None:
+    folder = root / section.folder(scale.name)
+    record = results.Record(
+        run.experiment,
+        run.arm.name,
+        content["hardware_class"],
+        run.seed,
+        run.digest,
+        run.arm.settings,
+        content["metrics"],
+        content["curves"],
+        content["tables"],
+        content["timing"],
+        content["environment"],
+    )
+    meta = {
+        "paper": run.paper,
+        "experiment": run.experiment,
+        "scale": scale.name,
+        "data": section.data,
+        "data_sha256": content["data_sha256"],
+        "config": section.config.model_dump(mode="json"),
+        "command": f"python -m repro run {section.name} --config {scale.path}",
+    }
+    lock = cache_folder() / "locks" / str(folder.resolve()).replace("/", "_")
+    results.add(folder, record, meta, lock)
+
+
+def _brief(metrics: Mapping[str, Any], most: int = 4) -> str:
+    shown = [f"{k} {v:.4g}" for k, v in metrics.items() if isinstance(v, (int, float))]
+    return ", ".join(shown[:most])

@@ -1,0 +1,50 @@
+"""Checkpoints: all that a run needs to go on, in one safetensors file that is whole or absent."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from repro.training.curves import Point
+
+
+@dataclass(frozen=True)
+class State:
+    """A run after ``epoch`` whole epochs. Tensors by name; ``points`` are the curves so far."""
+
+    epoch: int
+    tensors: dict[str, Tensor]
+    points: list[Point] = field(default_factory=list)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file aside and rename it, so that readers never see half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part, metadata)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save(path: Path, state: State) -> None:
+    points = json.dumps([point.as_list() for point in state.points])
+    write_tensors(path, state.tensors, {"epoch": str(state.epoch), "points": points})
+
+
+def load(path: Path, device: torch.device) -> State | None:
+    """The state in ``path``; None where there is none or it cannot be read (the run then starts anew)."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (FileNotFoundError, SafetensorError):
+        return None
+    points = [Point.from_list(values) for values in json.loads(metadata["points"])]
+    return State(int(metadata["epoch"]), tensors, points)

@@ -1,0 +1,67 @@
+"""The data set is a tensor: batches are rows of it, not objects from a loader.
+
+Both kinds of input are callables from row indices (batch,) to float inputs (batch, features), and know
+how many cases they hold. Raw images are uint8 of shape (N, H, W) or (N, C, H, W); inputs are scaled to
+[0, 1] and flattened.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+def flat_float(images: Tensor) -> Tensor:
+    """uint8 images (N, ...) as float32 rows (N, features) in [0, 1]."""
+    return images.flatten(1).float().div_(255)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Images as they are, converted once."""
+
+    images: Tensor
+    rows: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", flat_float(self.images))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __call__(self, index: Tensor) -> Tensor:
+        return self.rows[index]
+
+
+@dataclass(frozen=True)
+class Jittered:
+    """Images shifted by whole pixels, drawn anew at every call from the global generator.
+
+    Both axes move independently and uniformly over -pixels..pixels; the shift acts on raw pixels and
+    what comes in from outside is background (zero), as in Hinton et al. 2015, section 3.
+    """
+
+    images: Tensor
+    pixels: int
+    windows: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        height, width = self.images.shape[-2:]
+        padded = torch.nn.functional.pad(self.images, (self.pixels,) * 4)
+        # A view: windows[n, dy, dx] is image n shifted, no copy is made before it is indexed.
+        windows = padded.unfold(-2, height, 1).unfold(-2, width, 1)
+        if self.images.dim() == 4:
+            windows = windows.permute(0, 2, 3, 1, 4, 5)
+        object.__setattr__(self, "windows", windows)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __call__(self, index: Tensor) -> Tensor:
+        shifts = torch.randint(2 * self.pixels + 1, (2, len(index)), device=self.images.device)
+        return flat_float(self.windows[index, shifts[0], shifts[1]])
+
+
+def inputs_for(images: Tensor, jitter_pixels: int) -> Plain | Jittered:
+    """The inputs a run trains on."""
+    return Jittered(images, jitter_pixels) if jitter_pixels else Plain(images)

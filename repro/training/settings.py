@@ -1,0 +1,33 @@
+"""What a training run is told; importable without torch, so configurations and workflows can read it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Training(BaseModel):
+    """Optimisation and regularisation of one supervised run.
+
+    Learning rate and momentum are per step; rates of dropout are probabilities of dropping;
+    ``max_norm_squared`` bounds the squared norm of each unit's incoming weights (None: no bound);
+    ``jitter_pixels`` shifts each input by whole pixels, up to that many on both axes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(128, gt=0)
+    learning_rate: float = Field(0.1, gt=0)
+    warmup_fraction: float = Field(0.1, ge=0, lt=1, description="of all steps, rising linearly from zero")
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum_start: float | None = Field(None, ge=0, lt=1, description="None: momentum throughout")
+    momentum_ramp_fraction: float = Field(0.0, ge=0, le=1, description="of all steps, start to momentum")
+    nesterov: bool = True
+    weight_decay: float = Field(0.0, ge=0)
+    dropout_input: float = Field(0.0, ge=0, lt=1)
+    dropout_hidden: float = Field(0.0, ge=0, lt=1)
+    max_norm_squared: float | None = Field(None, gt=0)
+    jitter_pixels: int = Field(0, ge=0)
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    evaluate_every_epochs: int | None = Field(None, gt=0, description="None: after the last one only")

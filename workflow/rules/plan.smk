@@ -1,0 +1,46 @@
+# What there is to do: the scale that is run, the scales that are only redrawn, and their sections.
+# Everything is taken from the same config models and arms() that the programs use.
+
+from pathlib import Path
+
+from repro import machine, runner
+from repro import config as configs
+from repro.comparison import comparison_path
+from repro.drawing import figure_path
+from repro.experiment import digest_of
+
+PYTHON = "python -m repro"
+
+
+def or_stop(what, *words):
+    """A user's mistake ends the workflow in one line instead of a traceback."""
+    try:
+        return what(*words)
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+RUN = or_stop(configs.load, Path(config.get("file", f"config/{config.get('scale', 'quick')}.yaml")))
+OTHERS = [
+    or_stop(configs.load, Path("config", f"{name}.yaml"))
+    for name in configs.SCALES
+    if name != RUN.name and name != "quick" and Path("config", f"{name}.yaml").exists()
+]
+
+
+def runs_csv(scale, section):
+    return runner.RESULTS / section.folder(scale.name) / "runs.csv"
+
+
+def recorded(scale):
+    """Sections of a scale that have results."""
+    return [section for section in scale.sections() if runs_csv(scale, section).exists()]
+
+
+def sources(section):
+    """Files whose change makes a section's figure and claims out of date."""
+    return machine.sources_of(f"repro.papers.{section.paper}.{section.experiment}")
+
+
+def identifier(section):
+    return f"{section.paper}_{section.experiment}"
