@@ -115,9 +115,7 @@ def _data(arguments: argparse.Namespace) -> None:
     if arguments.action == "list":
         for row in fetch.describe():
             where = row.folder or "not here; python -m repro data fetch " + row.name
-            print(
-                f"{row.name:16} {row.size_bytes / 1e6:8.1f} MB  {where}\n{'':16} {row.title}. {row.licence}"
-            )
+            print(f"{row.name:16} {row.size_bytes / 1e6:8.1f} MB  {where}\n{'':16} {row.title}. {row.licence}")
         return
     if not arguments.sets:
         raise UserError(f"data {arguments.action}: name at least one set; 'data list' shows them")

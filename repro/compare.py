@@ -151,9 +151,7 @@ def judge(
     """
     stem = stem_of(answer.id, dict(published))
     if stem is None:
-        raise UserError(
-            f"{answer.id}: no printed row has this id; add it to repro/published or mend the claim"
-        )
+        raise UserError(f"{answer.id}: no printed row has this id; add it to repro/published or mend the claim")
     printed = published[stem]
     where = {"command": command, "hardware": hardware, "commit": commit}
     name = f"{answer.id}.{suffix}" if suffix else answer.id
@@ -187,9 +185,7 @@ def judge(
     else:
         verdict, kind = "not_judged", "claim"
     setting = _words(answer.setting or printed.setting, "" if same_data else f"on {data}")
-    return _row(
-        name, printed, kind, verdict, answer.ours, setting=setting, departures=answer.departures, **where
-    )
+    return _row(name, printed, kind, verdict, answer.ours, setting=setting, departures=answer.departures, **where)
 
 
 def complete(rows: Iterable[Row], published: Mapping[str, Published], papers: Sequence[str]) -> list[Row]:

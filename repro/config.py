@@ -148,9 +148,7 @@ def _fields_at(model: type[BaseModel], keys: list[str]) -> list[str]:
     """Names of the fields of the model nested under ``keys``; none where that is not a model."""
     for key in keys:
         field = model.model_fields.get(key)
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
             return []
         model = field.annotation
     return list(model.model_fields)

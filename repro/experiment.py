@@ -171,9 +171,7 @@ class _Planner:
     def arms(self, experiment: str) -> dict[str, Arm]:
         if experiment not in self._arms:
             if experiment not in self._sections:
-                raise UserError(
-                    f"{self._paper}: {experiment} is needed and not in the config; add its section"
-                )
+                raise UserError(f"{self._paper}: {experiment} is needed and not in the config; add its section")
             listed = module_of(self._paper, experiment).arms(self._sections[experiment])
             arms = {arm.name: arm for arm in listed}
             if len(arms) < len(listed):
@@ -190,14 +188,10 @@ class _Planner:
             return known
         arms = self.arms(experiment)
         if arm_name not in arms:
-            raise UserError(
-                f"{self._paper}.{experiment}: no arm {arm_name}; there are {', '.join(sorted(arms))}"
-            )
+            raise UserError(f"{self._paper}.{experiment}: no arm {arm_name}; there are {', '.join(sorted(arms))}")
         arm = arms[arm_name]
         if not 0 <= seed < arm.seeds:
-            raise UserError(
-                f"{self._paper}.{experiment}: arm {arm_name} has seeds 0 to {arm.seeds - 1}, not {seed}"
-            )
+            raise UserError(f"{self._paper}.{experiment}: arm {arm_name} has seeds 0 to {arm.seeds - 1}, not {seed}")
         self._runs[key] = None
         needs: list[tuple[str, Run]] = []
         for need in arm.needs:

@@ -34,9 +34,7 @@ def cache_folder() -> Path:
 
 def work_folder(run: Run) -> Path:
     """Where a run works and leaves what others need. The digest is part of the name: settings never mix."""
-    return (
-        cache_folder() / "runs" / f"{run.paper}.{run.experiment}" / run.arm.name / f"{run.seed}-{run.digest}"
-    )
+    return cache_folder() / "runs" / f"{run.paper}.{run.experiment}" / run.arm.name / f"{run.seed}-{run.digest}"
 
 
 def result_file(run: Run) -> Path:
@@ -47,9 +45,7 @@ def result_file(run: Run) -> Path:
 def missing(scale: Scale, section: Section, root: Path = RESULTS) -> list[Run]:
     """Runs of a section whose row is not on record, or was made with other settings."""
     known = results.recorded(root / section.folder(scale.name))
-    return [
-        run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())
-    ]
+    return [run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())]
 
 
 def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> None:

@@ -53,8 +53,7 @@ def read(path: Path) -> Records:
         raise UserError(f"{path}: {error.strerror or error}") from error
     if content.size == 0 or content.size % RECORD_BYTES:
         raise UserError(
-            f"{path}: its {content.size} bytes are not whole CIFAR-100 records of {RECORD_BYTES} bytes: "
-            "fetch it again"
+            f"{path}: its {content.size} bytes are not whole CIFAR-100 records of {RECORD_BYTES} bytes: fetch it again"
         )
     records = content.reshape(-1, RECORD_BYTES)
     for column, kind, names in ((0, "coarse", COARSE_NAMES), (1, "fine", FINE_NAMES)):

@@ -28,9 +28,7 @@ def cache_folder() -> Path:
     """The folder that holds downloaded sets, one folder each; it need not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        root = (
-            Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-        )  # a relative one is to be ignored
+        root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
     except RuntimeError as error:
         raise UserError("this user has no home directory: set XDG_CACHE_HOME or REPRO_DATA") from error
     return root / "learning-from-models" / "data"

@@ -21,9 +21,7 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.labels.dtype != torch.int64:
-            raise TypeError(
-                f"images {self.images.dtype}, labels {self.labels.dtype}: uint8 and int64 expected"
-            )
+            raise TypeError(f"images {self.images.dtype}, labels {self.labels.dtype}: uint8 and int64 expected")
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(f"{len(self.images)} images, labels of shape {tuple(self.labels.shape)}")
 
@@ -131,9 +129,7 @@ def _load_digits(name: str, _progress: bool | None) -> ImageSet:
         LabelledImages(torch.from_numpy(images[chosen]), torch.from_numpy(labels[chosen]))
         for chosen in (~is_test, is_test)
     )
-    return ImageSet(
-        name, train_part, test_part, tuple("0123456789"), {"sklearn.datasets.load_digits": digest}
-    )
+    return ImageSet(name, train_part, test_part, tuple("0123456789"), {"sklearn.datasets.load_digits": digest})
 
 
 def stratified(labels: list[int], size: int, seed: int) -> list[int]:

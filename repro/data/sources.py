@@ -60,8 +60,7 @@ class PublicSet:
 def _files_at(bases: tuple[str, ...], *files: tuple[str, int, str]) -> tuple[Download, ...]:
     """Files that lie under the same base addresses."""
     return tuple(
-        Download(name, size, sha256, tuple(f"{base}/{name}" for base in bases))
-        for name, size, sha256 in files
+        Download(name, size, sha256, tuple(f"{base}/{name}" for base in bases)) for name, size, sha256 in files
     )
 
 

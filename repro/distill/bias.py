@@ -48,9 +48,7 @@ def best_shift(logits: Tensor, labels: Tensor, classes: Sequence[int]) -> tuple[
     return float(middle[chosen]), len(labels) - int(score[chosen])
 
 
-def prior_matched_shift(
-    logits: Tensor, classes: Sequence[int], prior: float, *, tolerance: float = 1e-4
-) -> float:
+def prior_matched_shift(logits: Tensor, classes: Sequence[int], prior: float, *, tolerance: float = 1e-4) -> float:
     """The shift at which the mean predicted probability of ``classes`` together equals ``prior``.
 
     No label is looked at: ``logits`` (cases, classes) come from unlabelled inputs and ``prior`` in (0, 1)

@@ -63,7 +63,5 @@ def logit_matching_loss(logits: Tensor, teacher_logits: Tensor) -> Tensor:
     The limit of T^2 times the soft cross-entropy for T large against the logits (eq 4): its gradient by
     z_i, per case, is (z_i - v_i) / N, N classes, once both sides have zero mean over the classes.
     """
-    difference = (
-        logits - logits.mean(-1, keepdim=True) - teacher_logits + teacher_logits.mean(-1, keepdim=True)
-    )
+    difference = logits - logits.mean(-1, keepdim=True) - teacher_logits + teacher_logits.mean(-1, keepdim=True)
     return difference.square().sum(-1).mean() / (2 * logits.shape[-1])

@@ -90,16 +90,12 @@ def _row(path: Path, number: int, cells: list[str]) -> Published:
         try:
             row[column] = float(text) if text else None
         except ValueError:
-            raise UserError(
-                f"{path}: line {number}: {column} must be a number or empty, not {text!r}"
-            ) from None
+            raise UserError(f"{path}: line {number}: {column} must be a number or empty, not {text!r}") from None
         if isinstance(row[column], float) and not math.isfinite(float(text)):
             raise UserError(f"{path}: line {number}: {column} must be finite, not {text!r}")
     for column, allowed in (("confidence", CONFIDENCES), ("role", ROLES)):
         if row[column] not in allowed:
-            raise UserError(
-                f"{path}: line {number}: {column} must be one of {', '.join(allowed)}, not {row[column]!r}"
-            )
+            raise UserError(f"{path}: line {number}: {column} must be one of {', '.join(allowed)}, not {row[column]!r}")
     if not row["id"] or not row["paper"]:
         raise UserError(f"{path}: line {number}: id and paper must not be empty")
     low, high = row["low"], row["high"]

@@ -165,9 +165,7 @@ def archived(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     archive = buffer.getvalue()
     server.routes["/toy.tar.gz"] = Route(archive)
     members = tuple(File(name, len(content), sha256(content)) for name, content in contents.items())
-    download = Download(
-        "toy.tar.gz", len(archive), sha256(archive), (f"{server.address}/toy.tar.gz",), members
-    )
+    download = Download("toy.tar.gz", len(archive), sha256(archive), (f"{server.address}/toy.tar.gz",), members)
     public = PublicSet("toy", "A toy", "public domain", "none", "nothing", (download,))
     monkeypatch.setattr(sources, "PUBLIC_SETS", {"toy": public})
     return Toy(contents, public, tmp_path / "cache" / "learning-from-models" / "data" / "toy")

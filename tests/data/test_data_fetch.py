@@ -92,9 +92,7 @@ def test_repro_data_without_the_set_falls_back_to_the_cache(toy, tmp_path, monke
     ],
     ids=["altered", "truncated", "incomplete", "exchanged"],
 )
-def test_a_wrong_file_in_repro_data_is_named_and_left_alone(
-    toy, server, tmp_path, monkeypatch, other, words, refusal
-):
+def test_a_wrong_file_in_repro_data_is_named_and_left_alone(toy, server, tmp_path, monkeypatch, other, words, refusal):
     folder = toy.put(tmp_path / "mine/toy", **other)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     monkeypatch.setenv("REPRO_DATA", str(tmp_path / "mine"))
@@ -305,9 +303,7 @@ def test_the_table_is_whole():
 
 def test_the_list_needs_neither_torch_nor_numpy():
     program = "import sys, repro.data.fetch; print({'torch', 'numpy'} & set(sys.modules), end='')"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()"
 
 

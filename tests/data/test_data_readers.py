@@ -125,9 +125,7 @@ def test_idx_labels_where_images_are_expected():
 def test_idx_damaged_gzip():
     content = bytearray(gzip.compress(idx_bytes(0x08, (1000,), [i * i % 251 for i in range(1000)])))
     for position in (len(content) // 2, len(content) - 6):  # within the data, within the check sum
-        damaged = (
-            bytes(content[:position]) + bytes([content[position] ^ 0xFF]) + bytes(content[position + 1 :])
-        )
+        damaged = bytes(content[:position]) + bytes([content[position] ^ 0xFF]) + bytes(content[position + 1 :])
         assert "damaged or truncated gzip file" in refusal(idx.read, damaged)
 
 
@@ -143,9 +141,7 @@ def record(coarse: int, fine: int, seed: int) -> bytes:
     return bytes([coarse, fine]) + bytes((seed * 31 + i * 7) % 256 for i in range(3072))
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 99), st.integers(0, 255)), min_size=1, max_size=4)
-)
+@given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 99), st.integers(0, 255)), min_size=1, max_size=4))
 def test_cifar_round_trip(labels):
     content = b"".join(record(*entry) for entry in labels)
     with written(content) as path:

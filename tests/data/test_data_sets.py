@@ -115,9 +115,7 @@ def test_files_of_images_and_labels_swapped(tmp_path, monkeypatch):
     for kind in ("images-idx3", "labels-idx1"):
         (tmp_path / f"train-{kind}-ubyte.gz").write_bytes(labels)
     monkeypatch.setattr(fetch, "locate", lambda name, progress: tmp_path)
-    with pytest.raises(
-        UserError, match=r"train-images-idx3-ubyte\.gz: .* are the files of images and labels"
-    ):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: .* are the files of images and labels"):
         sets.load("mnist")
 
 

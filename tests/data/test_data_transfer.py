@@ -53,9 +53,7 @@ def test_a_server_that_always_stops_early_is_given_up(toy, server, refusal):
         server.routes[f"/{mirror}/a.bin"].drops = [300_000] * 50
     line = refusal()
     assert "connection closed after 300000 of 600000 bytes" in line
-    assert [p.name for p in toy.cached.iterdir()] == [
-        ".a.bin.part"
-    ]  # to be resumed, never taken for the file
+    assert [p.name for p in toy.cached.iterdir()] == [".a.bin.part"]  # to be resumed, never taken for the file
     server.routes["/one/a.bin"].drops = []
     fetch.locate("toy")
     assert toy.whole(toy.cached)

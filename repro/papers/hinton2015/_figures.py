@@ -276,9 +276,7 @@ def tuning(results: Results) -> Drawing:
     """Validation errors over the learning-rate grid, a panel a net, a line a kind of target."""
     rows = results.rows
     widths = sorted({row[f"{SETTING}hidden"] for row in rows}, key=lambda h: int(str(h).split()[0]))
-    figure, panels = axes(
-        min(3, len(widths)), -(-len(widths) // 3), width_in=9.5, height_in=3.3 * -(-len(widths) // 3)
-    )
+    figure, panels = axes(min(3, len(widths)), -(-len(widths) // 3), width_in=9.5, height_in=3.3 * -(-len(widths) // 3))
     data: list[dict[str, Any]] = []
     for hidden, ax in zip(widths, panels, strict=False):
         lines: dict[str, list[tuple[float, float]]] = {}
@@ -288,9 +286,7 @@ def tuning(results: Results) -> Drawing:
                 rate, errors = row[f"{SETTING}training.learning_rate"], row["validation_errors"]
                 name = kind[1] if kind[0].startswith("units") else kind[0]
                 lines.setdefault(name, []).append((rate, errors))
-                data.append(
-                    {"hidden": hidden, "net": name, "learning_rate": rate, "validation_errors": errors}
-                )
+                data.append({"hidden": hidden, "net": name, "learning_rate": rate, "validation_errors": errors})
         for number, (name, points) in enumerate(sorted(lines.items())):
             x, y = zip(*sorted(points), strict=True)
             ax.plot(x, y, color=COLOURS[number % 7], marker=MARKERS[number % 7], label=name)
@@ -355,6 +351,4 @@ def dark_knowledge(results: Results) -> Drawing:
         f"get {metrics['mass_off_digit_t1']:.2%} of the mass at T = 1 and {metrics['mass_off_digit_high_t']:.1%} at the "
         "highest T. One teacher. "
     )
-    return Drawing(
-        figure, [{k: v for k, v in row.items() if k != "pixels"} for row in table], caption + scope(results)
-    )
+    return Drawing(figure, [{k: v for k, v in row.items() if k != "pixels"} for row in table], caption + scope(results))

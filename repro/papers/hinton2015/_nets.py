@@ -104,8 +104,7 @@ def fit(
 
     def evaluate(model: nn.Module) -> dict[str, dict[str, float]]:
         return {
-            split: {"errors": errors(logits_of(model, held.images), held.labels)}
-            for split, held in judged_on.items()
+            split: {"errors": errors(logits_of(model, held.images), held.labels)} for split, held in judged_on.items()
         }
 
     points = train(

@@ -71,9 +71,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
                         "temperature": temperature,
                         "class": data.classes[c],
                         "probability": probability,
-                        "pixels": pixels
-                        if c == 0 and temperature == arm.settings["temperatures"][0]
-                        else None,
+                        "pixels": pixels if c == 0 and temperature == arm.settings["temperatures"][0] else None,
                         "height": data.test.images.shape[1],
                     }
                 )

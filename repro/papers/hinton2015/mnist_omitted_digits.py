@@ -109,9 +109,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
             per_digit.append({"way": way, "digit": digit, **counts})
         chosen = sum(row["errors"] for row in per_digit if row["way"] == way and row["digit"] in classes)
         metrics[f"{way}_errors_shifted_classes"] = chosen
-    return Result(
-        metrics | nets.precision(arm.settings, context), nets.curves(points), {"per_digit": per_digit}
-    )
+    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points), {"per_digit": per_digit})
 
 
 def figure(results: Results) -> Drawing:
@@ -178,7 +176,5 @@ def claims(results: Results) -> Sequence[Answer]:
 
 def _percent_right(results: Results, arm: str) -> tuple[float, ...]:
     """Share of the omitted digits' test cases that are right after the oracle's shift, one number a seed."""
-    rows = [
-        r for r in results.table("per_digit") if r["arm"] == arm and r["way"] == "oracle" and r["digit"] == 3
-    ]
+    rows = [r for r in results.table("per_digit") if r["arm"] == arm and r["way"] == "oracle" and r["digit"] == 3]
     return tuple(100.0 * (1 - row["errors"] / row["cases"]) for row in rows)

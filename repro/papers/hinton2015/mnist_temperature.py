@@ -49,9 +49,7 @@ def arms(config: Config) -> list[Arm]:
     listed = []
     for width in config.widths:
         units = width.hidden[0]
-        listed.append(
-            Arm(arm_name(units, None), width.hard(), width.seeds, seeds_per_job=width.seeds_per_job)
-        )
+        listed.append(Arm(arm_name(units, None), width.hard(), width.seeds, seeds_per_job=width.seeds_per_job))
         for temperature in config.temperatures:
             listed.append(
                 Arm(

@@ -36,9 +36,7 @@ class Config(Section):
     held_out: int = Field(gt=0, description="training cases kept for validation")
     teacher: Net
     teacher_rates: tuple[float, ...] = Field(min_length=1)
-    teacher_rate: float = Field(
-        gt=0, description="of the teacher that the students of this experiment learn from"
-    )
+    teacher_rate: float = Field(gt=0, description="of the teacher that the students of this experiment learn from")
     students: tuple[StudentGrid, ...]
 
 
