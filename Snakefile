@@ -10,6 +10,12 @@ container: None
 from repro.errors import UserError
 from snakemake.exceptions import WorkflowError
 
+
+rule all:
+    input:
+        "report.html",
+
+
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/draw.smk"

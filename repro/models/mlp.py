@@ -1,5 +1,6 @@
 """Feed-forward nets of rectified linear units."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -32,7 +33,7 @@ def mlp(
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator_seed(seed, "weights"))
-        for depth, (fan_in, fan_out) in enumerate(zip(layer_sizes, layer_sizes[1:], strict=False)):
+        for depth, (fan_in, fan_out) in enumerate(itertools.pairwise(layer_sizes)):
             rate = dropout_input if depth == 0 else dropout_hidden
             if rate:
                 layers.append(Dropout(rate))

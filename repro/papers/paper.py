@@ -1,5 +1,6 @@
 """What a paper's package says of itself, as ``PAPER`` in its ``__init__``."""
 
+import importlib
 from dataclasses import dataclass
 
 
@@ -10,3 +11,12 @@ class Paper:
     name: str
     citation: str
     arxiv: str = ""
+
+
+def citation_of(name: str) -> str:
+    """The citation of the paper whose package is ``name``; the name itself where there is no such package."""
+    try:
+        paper: Paper = importlib.import_module(f"repro.papers.{name}").PAPER
+    except ModuleNotFoundError:
+        return name
+    return f"{paper.citation}, arXiv {paper.arxiv}" if paper.arxiv else paper.citation

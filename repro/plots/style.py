@@ -1,6 +1,7 @@
 """One style for all figures: readable at half size, safe for colour-blind readers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PRINTED = "#444444"
 WIDTH_IN, HEIGHT_IN = 7.0, 4.2
-RC = {
+RC: dict[str, Any] = {
     "font.size": 12.0,
     "font.family": "DejaVu Sans",
     "axes.titlesize": 12.0,
@@ -37,7 +38,7 @@ def axes(
     """A figure outside of pyplot's state, and its axes in reading order."""
     import matplotlib
 
-    matplotlib.rcParams.update(RC)
+    matplotlib.rcParams.update(RC)  # type: ignore[arg-type]  # its keys are checked when set
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     made = figure.subplots(rows, columns, squeeze=False)
     return figure, [ax for row in made for ax in row]
@@ -49,21 +50,16 @@ def band(ax: Axes, low: float, high: float, *, label: str | None = None, horizon
     span(low, high, color="#bbbbbb", alpha=0.35, lw=0, zorder=0, label=label)
 
 
-def with_interval(
-    ax: Axes,
-    x: Sequence[float],
-    mean: Sequence[float],
-    low: Sequence[float | None],
-    high: Sequence[float | None],
-    number: int,
-    label: str | None = None,
-) -> None:
-    """A line with markers and 95 % intervals; a missing bound draws none."""
-    down = [0.0 if a is None else m - a for m, a in zip(mean, low, strict=True)]
-    up = [0.0 if b is None else b - m for m, b in zip(mean, high, strict=True)]
+Mark = tuple[float, float, float | None, float | None]  # x, mean, and the interval's ends if there is one
+
+
+def with_intervals(ax: Axes, marks: Sequence[Mark], number: int, label: str | None = None) -> None:
+    """A line with markers and 95 % intervals in the style of line ``number``; a missing interval draws none."""
+    down = [0.0 if low is None else mean - low for _, mean, low, _ in marks]
+    up = [0.0 if high is None else high - mean for _, mean, _, high in marks]
     ax.errorbar(
-        x,
-        mean,
+        [mark[0] for mark in marks],
+        [mark[1] for mark in marks],
         yerr=[down, up],
         color=COLOURS[number % len(COLOURS)],
         marker=MARKERS[number % len(MARKERS)],

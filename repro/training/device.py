@@ -23,7 +23,7 @@ def device_named(name: str) -> torch.device:
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether bfloat16 matrix products are native here (on a processor: AVX-512 BF16 or AMX)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and "avx512_bf16" in cpuinfo.read_text()
 

@@ -13,12 +13,6 @@ rule report:
         PYTHON + " report"
 
 
-rule all:
-    default_target: True
-    input:
-        rules.report.output,
-
-
 for paper, sections in RUN.papers.items():
 
     rule:

@@ -5,7 +5,7 @@ from typing import Any
 
 from repro.compare import t_interval
 from repro.plots.drawing import Drawing
-from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, band, with_interval
+from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, with_intervals
 from repro.published import load as load_published
 from repro.results import SETTING, Results
 
@@ -28,7 +28,7 @@ def students(results: Results, labels: Mapping[str, str], printed: Mapping[str, 
     published = load_published() if results.data == "mnist" else {}
     data: list[dict[str, Any]] = []
     counts = {}
-    for position, (arm, label) in enumerate(labels.items()):
+    for position, (arm, _label) in enumerate(labels.items()):
         values = list(results.values(arm, "test_errors").values())
         if not values:
             continue
@@ -38,7 +38,7 @@ def students(results: Results, labels: Mapping[str, str], printed: Mapping[str, 
         spread = [position + 0.06 * (i - (len(values) - 1) / 2) for i in range(len(values))]
         ax.plot(spread, values, MARKERS[position], color=colour, alpha=0.45, ms=6)
         ax.errorbar(
-            [position + 0.3], [mean], yerr=None if low is None else [[mean - low], [high - mean]],
+            [position + 0.3], [mean], yerr=None if low is None or high is None else [[mean - low], [high - mean]],
             fmt=MARKERS[position], color=colour, ms=9, capsize=4,
         )  # fmt: skip
         ax.annotate(f"{mean:.0f}", (position + 0.3, mean), (9, -4), textcoords="offset points", color=colour)
@@ -82,7 +82,7 @@ def temperatures(results: Results) -> Drawing:
     counts: dict[str, int] = {}
     for number, (width, ax) in enumerate(zip(config.widths, panels, strict=False)):
         units = width.hidden[0]
-        drawn = []
+        drawn: list[Mark] = []
         for temperature in (None, *config.temperatures):
             values = list(results.values(arm_name(units, temperature), "test_errors").values())
             if not values:
@@ -93,13 +93,12 @@ def temperatures(results: Results) -> Drawing:
             data.append(row | {"n": len(values)})
             if temperature is None:
                 ax.axhline(mean, ls="--", color=PRINTED, lw=1.5, label="labels")
-                if low is not None:
+                if low is not None and high is not None:
                     band(ax, low, high)
             else:
                 drawn.append((temperature, mean, low, high))
         if drawn:
-            x, mean, low, high = zip(*drawn, strict=True)
-            with_interval(ax, x, mean, low, high, number, "soft targets")
+            with_intervals(ax, drawn, number, "soft targets")
         ax.set_xscale("log")
         ticks = [t for t in config.temperatures if t in (1, 2, 4, 8, 20, 40)] or list(config.temperatures)
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
@@ -152,28 +151,29 @@ def omitted_digits(results: Results) -> Drawing:
                 )
                 x = digit + 0.27 * (number - 1)
                 ax.bar(x, mean, 0.26, color=COLOURS[number], label=names[way] if digit == digits[0] else None)
-                if low is not None:
-                    ends = [[mean - max(low, 0)], [high - mean]]
+                if low is not None and high is not None:
+                    ends = [[mean - max(low, 0)], [min(high, 100) - mean]]
                     ax.errorbar([x], [mean], yerr=ends, fmt="none", color="black", capsize=2, lw=1)
             found = list(results.values(arm, f"{way}_errors").values())
             if found:
-                totals.append(f"{names[way].split(' (')[0]} {sum(found) / len(found):.0f}")
+                totals.append(f"{sum(found) / len(found):.0f}")
         classes = ", ".join(f"{c}s" for c in chosen.shifted)
         title = f"no {classes} in the transfer set" if chosen.omit else f"only {classes} in the transfer set"
-        ax.set_title(f"{title} — errors: {'; '.join(totals)}", fontsize=10.5)
+        ax.set_title(f"{title}: {', '.join(totals)} test errors")
         ax.set_yscale("symlog", linthresh=1.0)
         ax.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
-        ax.set_ylim(0, 130)
+        ax.set_ylim(0, 105)
         ax.set_xticks(digits)
         ax.set_ylabel("test error of the digit, %")
         ax.grid(axis="x", visible=False)
     panels[-1].set_xlabel("digit")
-    panels[0].legend(ncols=1, loc="upper right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     caption = (
         "Test error of each digit for students (soft targets alone) whose transfer set lacks digits: as trained, with "
         "the class biases shifted to the best place on the test set as in the paper, and with the shift at which the "
         "predicted mass of the classes matches their prior, which uses no labels. Linear below 1 %, logarithmic above. "
-        f"Bars: means with 95 % t-intervals over n = {n} seeds; titles: all test errors. "
+        f"Bars: means with 95 % t-intervals over n = {n} seeds; titles: all test errors, in the "
+        "same order. "
     )
     return Drawing(figure, data, caption + scope(results))
 
@@ -189,7 +189,7 @@ def transfer_sizes(results: Results) -> Drawing:
     data: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for number, kind in enumerate(KINDS):
-        drawn = []
+        drawn: list[Mark] = []
         for size in config.sizes:
             values = [100 * v / cases for v in results.values(f"{kind}.n{size}", "test_errors").values()]
             if not values:
@@ -200,8 +200,7 @@ def transfer_sizes(results: Results) -> Drawing:
             row = {"targets": kind, "cases": size, "error_percent": mean, "low": low, "high": high}
             data.append(row | {"n": len(values)})
         if drawn:
-            x, mean, low, high = zip(*drawn, strict=True)
-            with_interval(ax, x, mean, low, high, number, names[kind])
+            with_intervals(ax, drawn, number, names[kind])
     ax.set_xscale("log")
     ax.set_yscale("log")
     ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50) if ax.get_ylim()[0] <= t <= ax.get_ylim()[1]]
@@ -227,7 +226,7 @@ def logit_limit(results: Results) -> Drawing:
     figure, (left, right) = axes(2, width_in=8.6, height_in=3.8)
     data: list[dict[str, Any]] = []
     table = results.table("gradients")
-    drawn = []
+    drawn: list[Mark] = []
     for t in config.gradient_temperatures:
         values = [row["relative_distance"] for row in table if row["temperature"] == t]
         if values:
@@ -236,9 +235,10 @@ def logit_limit(results: Results) -> Drawing:
             data.append({"panel": "gradients", "temperature": t, "mean": mean, "low": low, "high": high})
     n = len(results.values("gradients", "slope"))
     if drawn:
-        x, mean, low, high = zip(*drawn, strict=True)
-        with_interval(left, x, mean, low, high, 0, "measured")
-        left.plot(x, [mean[-1] * x[-1] / t for t in x], "--", color=PRINTED, lw=1.3, label="1/T")
+        with_intervals(left, drawn, 0, "measured")
+        last, at_last = drawn[-1][:2]
+        x = [mark[0] for mark in drawn]
+        left.plot(x, [at_last * last / t for t in x], "--", color=PRINTED, lw=1.3, label="1/T")
     left.set_xscale("log")
     left.set_yscale("log")
     left.set_xlabel("temperature T")
@@ -252,13 +252,14 @@ def logit_limit(results: Results) -> Drawing:
             drawn.append((t, mean, low, high))
             data.append({"panel": "students", "temperature": t, "mean": mean, "low": low, "high": high})
     if drawn:
-        x, mean, low, high = zip(*drawn, strict=True)
-        with_interval(right, x, mean, low, high, 1, "student at T")
+        with_intervals(right, drawn, 1, "student at T")
     if others := list(results.values("other_seed", "distance").values()):
         mean, low, high = t_interval(others)
         right.axhline(mean, ls="--", color=PRINTED, lw=1.5, label="another seed")
         data.append({"panel": "students", "temperature": None, "mean": mean, "low": low, "high": high})
     right.set_xscale("log")
+    right.set_xticks(config.temperatures, [f"{t:g}" for t in config.temperatures])
+    right.minorticks_off()
     right.set_ylim(bottom=0)
     right.set_xlabel("temperature T")
     right.set_ylabel("rms distance of test logits")
@@ -326,6 +327,7 @@ def dark_knowledge(results: Results) -> Drawing:
         ax.set_xticks([])
         ax.set_yticks([])
         ax.grid(visible=False)
+        ax.spines[["left", "bottom"]].set_visible(False)
         if own[0]["predicted"] != own[0]["label"]:
             ax.set_ylabel("wrong", color=COLOURS[1])
         for column, temperature in enumerate(temperatures_shown, start=1):
@@ -348,7 +350,7 @@ def dark_knowledge(results: Results) -> Drawing:
         f"Test images of class {digit} beside the teacher's probabilities (logarithmic), at growing temperature; the "
         f"true class in orange. Chosen to be near different rival classes; the teacher errs on {metrics['wrong']} of "
         f"{metrics['cases']}, and one it gets wrong is shown first if there is one. On average the other classes "
-        f"get {metrics['mass_off_digit_t1']:.2%} of the mass at T = 1 and {metrics['mass_off_digit_high_t']:.1%} at the "
+        f"get {metrics['mass_off_digit_t1']:.2%} of the mass at T = 1, {metrics['mass_off_digit_high_t']:.1%} at the "
         "highest T. One teacher. "
     )
     return Drawing(figure, [{k: v for k, v in row.items() if k != "pixels"} for row in table], caption + scope(results))

@@ -7,6 +7,7 @@ from torch import Tensor
 from repro.distill.objective import distillation_loss, logit_matching_loss, soft_targets
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _nets as nets
+from repro.training.loop import Objective
 
 
 def zero_meaned(logits: Tensor) -> Tensor:
@@ -24,12 +25,13 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
     teacher = nets.left_logits(context.inputs["teacher"])
     device = torch.device(context.device)
     temperature = arm.settings["temperature"]
-    if temperature is None:
-        targets = teacher["train"].to(device)
+    targets = teacher["train"].to(device)
 
-        def objective(logits: Tensor, index: Tensor) -> Tensor:
-            return logit_matching_loss(logits, targets[index])
-    else:
+    def regression(logits: Tensor, index: Tensor) -> Tensor:
+        return logit_matching_loss(logits, targets[index])
+
+    objective: Objective = regression
+    if temperature is not None:
         settings = {"temperature": temperature, "soft_weight": 1.0, "hard_weight": 0.0}
         objective = nets.distilling(settings, data.train.labels, teacher["train"], device)
     judged_on = {"test": data.test}

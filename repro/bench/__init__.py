@@ -1,0 +1,72 @@
+"""Speed and memory against stated targets: ratios against a yardstick timed beside it, in one run.
+
+Each module offers ``measure() -> list[Measurement]``; ``python -m repro bench`` runs them all, or those whose names
+begin as asked, and writes ``results/bench.csv``. Rows of benchmarks not run stay as they are.
+"""
+
+import importlib
+import operator
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro import machine
+from repro.errors import UserError
+from repro.files import csv_text, read_csv, write_text
+
+BENCH = Path("results/bench.csv")
+COLUMNS = ("benchmark", "quantity", "value", "unit", "target", "met", "hardware", "threads", "commit")
+MODULES = ("training", "workflow")
+RELATIONS = {">=": operator.ge, "<=": operator.le}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured quantity. ``target`` reads ``>= 2.2`` or ``<= 60``; empty where none was set."""
+
+    benchmark: str
+    quantity: str
+    value: float
+    unit: str
+    target: str = ""
+
+    @property
+    def met(self) -> str:
+        if not self.target:
+            return ""
+        relation, bound = self.target.split()
+        return "yes" if RELATIONS[relation](self.value, float(bound)) else "no"
+
+
+def run_all(names: Sequence[str] = (), path: Path = BENCH) -> None:
+    """Run the benchmarks and write their rows.
+
+    Raises:
+        UserError: a name that no benchmark begins with.
+    """
+    chosen = [m for m in MODULES if not names or any(n.split(".")[0] == m for n in names)]
+    if not chosen:
+        raise UserError(f"bench: nothing is called {', '.join(names)}; there are {', '.join(MODULES)}")
+    for module in chosen:
+        found: list[Measurement] = importlib.import_module(f"repro.bench.{module}").measure()
+        for m in found:
+            print(f"{m.benchmark}  {m.quantity}: {m.value:.4g} {m.unit}  {m.target} {m.met}", flush=True)
+        _record(path, module, found)
+
+
+def _record(path: Path, module: str, found: Sequence[Measurement]) -> None:
+    kept = [r for r in (read_csv(path)[1] if path.exists() else []) if str(r["benchmark"]).split(".")[0] != module]
+    where = {
+        "hardware": machine.processor(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "1"),
+        "commit": machine.commit(),
+    }
+    new = [
+        {"benchmark": m.benchmark, "quantity": m.quantity, "value": f"{m.value:.4g}", "unit": m.unit}
+        | {"target": m.target, "met": m.met}
+        | where
+        for m in found
+    ]
+    rows = sorted([*kept, *new], key=lambda row: (str(row["benchmark"]), str(row["quantity"])))
+    write_text(path, csv_text(COLUMNS, rows))

@@ -1,0 +1,116 @@
+"""One self-contained page: what was reproduced, every figure with its caption, and how each was made."""
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from repro import compare
+from repro.drawing import FIGURES
+from repro.experiment import module_of
+from repro.files import read_csv, write_text
+from repro.papers.paper import citation_of
+from repro.runner import RESULTS
+
+REPORT = Path("report.html")
+SCALE_ORDER = ("paper", "cluster", "quick")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One experiment's figure as the page shows it."""
+
+    name: str
+    title: str
+    scale: str
+    png_base64: str
+    caption: str
+    about: str
+    command: str
+    runs: int
+    minutes: float
+    hardware: str
+    data: str
+    commits: str
+
+
+def write_report(root: Path = Path()) -> Path:
+    """Write ``report.html`` from the comparisons and figures of every scale; returns its path."""
+    papers: dict[str, dict[str, Any]] = {}
+    for scale in _scales(root):
+        comparison = root / RESULTS / scale / "comparison.csv"
+        for row in compare.read(comparison) if comparison.exists() else []:
+            _paper(papers, row.paper)["rows"].append((scale, row))
+        for figure in _figures(root, scale):
+            _paper(papers, figure.name.partition(".")[0])["figures"].append(figure)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = number
+    template = environment.from_string(files("repro").joinpath("report.html.jinja").read_text(encoding="utf-8"))
+    verdicts = [v for v in compare.VERDICTS if any(row.verdict == v for p in papers.values() for _, row in p["rows"])]
+    page = template.render(
+        papers=papers, verdicts=verdicts, verdict_rules=verdict_rules(), counts=_counts(papers), scales=_scales(root)
+    )
+    write_text(root / REPORT, page)
+    return root / REPORT
+
+
+def number(value: float | None) -> str:
+    """Three to four digits, as many as anyone reads."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def verdict_rules() -> str:
+    """The rules of ``repro.compare``'s docstring, as HTML."""
+    _, _, rules = (compare.__doc__ or "").partition("\n\n")
+    return html.escape(rules.strip())
+
+
+def _scales(root: Path) -> list[str]:
+    return [name for name in SCALE_ORDER if (root / RESULTS / name).is_dir()]
+
+
+def _paper(papers: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    return papers.setdefault(name, {"citation": citation_of(name), "rows": [], "figures": []})
+
+
+def _counts(papers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Rows by paper and verdict at scale paper, where there is one, else at scale quick."""
+    found = {}
+    for name, paper in papers.items():
+        scales = {scale for scale, _ in paper["rows"]}
+        shown = "paper" if "paper" in scales else "quick"
+        found[name] = compare.counts(row for scale, row in paper["rows"] if scale == shown).get(name, {})
+    return found
+
+
+def _figures(root: Path, scale: str) -> Iterable[Figure]:
+    for meta_path in sorted((root / RESULTS / scale).glob("*/*/meta.json")):
+        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+        folder = meta_path.parent
+        png = root / FIGURES / folder.relative_to(root / RESULTS).with_suffix(".png")
+        if not png.exists():
+            continue
+        timing = read_csv(folder / "timing.csv")[1]
+        about = (module_of(meta["paper"], meta["experiment"]).__doc__ or "").strip()
+        yield Figure(
+            name=f"{meta['paper']}.{meta['experiment']}",
+            title=about.splitlines()[0],
+            scale=scale,
+            png_base64=base64.b64encode(png.read_bytes()).decode(),
+            caption=png.with_suffix(".txt").read_text(encoding="utf-8"),
+            about=about.partition("\n")[2].strip(),
+            command=meta["command"],
+            runs=len(timing),
+            minutes=sum(row["seconds"] for row in timing) / 60,
+            hardware="; ".join(sorted({str(row["hardware"]) for row in timing})),
+            data=meta["data"],
+            commits=", ".join(sorted({str(row["commit"]) for row in timing if row["commit"]})),
+        )
