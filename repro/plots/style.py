@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 # Okabe and Ito's palette, which stays distinct under the common kinds of colour blindness; dark ones first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -48,6 +50,13 @@ def band(ax: Axes, low: float, high: float, *, label: str | None = None, horizon
     """The printed number's band, behind everything."""
     span = ax.axhspan if horizontal else ax.axvspan
     span(low, high, color="#bbbbbb", alpha=0.35, lw=0, zorder=0, label=label)
+
+
+def plain_ticks(axis: Axis, ticks: Sequence[float]) -> None:
+    """These ticks and no others on a logarithmic axis, written as plain numbers (1,000 rather than 10^3)."""
+    axis.set_major_locator(FixedLocator(list(ticks)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 Mark = tuple[float, float, float | None, float | None]  # x, mean, and the interval's ends if there is one

@@ -32,6 +32,17 @@ class Net(Section):
         training = self.training.model_copy(update=changes)
         return {"hidden": list(self.hidden), "training": training.model_dump(mode="json")}
 
+    def from_labels(self, learning_rate: float, **changes: Any) -> dict[str, Any]:
+        """Settings of a run on labels alone."""
+        return self.settings(learning_rate=learning_rate, **changes) | {"soft_weight": 0.0, "hard_weight": 1.0}
+
+    def from_soft_targets(
+        self, learning_rate: float, temperature: float, hard_weight: float = 0.0, **changes: Any
+    ) -> dict[str, Any]:
+        """Settings of a run on soft targets, with labels beside them where ``hard_weight`` is not zero."""
+        weights = {"temperature": temperature, "soft_weight": 1.0, "hard_weight": hard_weight}
+        return self.settings(learning_rate=learning_rate, **changes) | weights
+
 
 class Student(Net):
     """A net that learns from labels, from a teacher, or from both; only the learning rate differs."""
@@ -41,17 +52,12 @@ class Student(Net):
 
     def hard(self, **changes: Any) -> dict[str, Any]:
         """Labels alone."""
-        return self._settings(self.rates.hard, changes) | {"soft_weight": 0.0, "hard_weight": 1.0}
+        return self.from_labels(self.rates.hard, **changes)
 
     def soft(self, temperature: float, **changes: Any) -> dict[str, Any]:
         """Soft targets alone."""
-        weights = {"temperature": temperature, "soft_weight": 1.0, "hard_weight": 0.0}
-        return self._settings(self.rates.soft, changes) | weights
+        return self.from_soft_targets(self.rates.soft, temperature, **changes)
 
     def soft_hard(self, temperature: float, **changes: Any) -> dict[str, Any]:
         """Soft targets and labels."""
-        weights = {"temperature": temperature, "soft_weight": 1.0, "hard_weight": self.hard_weight}
-        return self._settings(self.rates.soft_hard, changes) | weights
-
-    def _settings(self, learning_rate: float, changes: dict[str, Any]) -> dict[str, Any]:
-        return self.settings(**{"learning_rate": learning_rate} | changes)
+        return self.from_soft_targets(self.rates.soft_hard, temperature, self.hard_weight, **changes)

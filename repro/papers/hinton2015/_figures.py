@@ -5,7 +5,7 @@ from typing import Any
 
 from repro.compare import t_interval
 from repro.plots.drawing import Drawing
-from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, with_intervals
+from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import SETTING, Results
 
@@ -100,9 +100,8 @@ def temperatures(results: Results) -> Drawing:
         if drawn:
             with_intervals(ax, drawn, number, "soft targets")
         ax.set_xscale("log")
-        ticks = [t for t in config.temperatures if t in (1, 2, 4, 8, 20, 40)] or list(config.temperatures)
-        ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-        ax.minorticks_off()
+        plain_ticks(ax.xaxis, [t for t in config.temperatures if t in (1, 2, 4, 8, 20, 40)])
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], 0))
         n = sorted({c for name, c in counts.items() if name.startswith(f"units{units}.")})
         ax.set_title(f"2 × {units} units (n = {'–'.join(map(str, n))})")
         ax.set_xlabel("temperature T")
@@ -203,9 +202,10 @@ def transfer_sizes(results: Results) -> Drawing:
             with_intervals(ax, drawn, number, names[kind])
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ticks = [t for t in (0.5, 1, 2, 5, 10, 20, 50) if ax.get_ylim()[0] <= t <= ax.get_ylim()[1]]
-    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
+    plain_ticks(ax.xaxis, config.sizes)
+    plain_ticks(ax.yaxis, (0.5, 1, 2, 5, 10, 20, 50))
+    means = [row["error_percent"] for row in data]
+    ax.set_ylim(0.7 * min(means), 1.6 * max(means))
     ax.set_xlabel("transfer cases")
     ax.set_ylabel("test error, %")
     ax.legend()
@@ -241,6 +241,7 @@ def logit_limit(results: Results) -> Drawing:
         left.plot(x, [at_last * last / t for t in x], "--", color=PRINTED, lw=1.3, label="1/T")
     left.set_xscale("log")
     left.set_yscale("log")
+    plain_ticks(left.xaxis, [t for t in config.gradient_temperatures if t in (1, 10, 100, 1000)])
     left.set_xlabel("temperature T")
     left.set_ylabel("|T² eq 2 − eq 4| / |eq 4|")
     left.legend()
@@ -258,8 +259,7 @@ def logit_limit(results: Results) -> Drawing:
         right.axhline(mean, ls="--", color=PRINTED, lw=1.5, label="another seed")
         data.append({"panel": "students", "temperature": None, "mean": mean, "low": low, "high": high})
     right.set_xscale("log")
-    right.set_xticks(config.temperatures, [f"{t:g}" for t in config.temperatures])
-    right.minorticks_off()
+    plain_ticks(right.xaxis, config.temperatures)
     right.set_ylim(bottom=0)
     right.set_xlabel("temperature T")
     right.set_ylabel("rms distance of test logits")
@@ -292,6 +292,7 @@ def tuning(results: Results) -> Drawing:
             x, y = zip(*sorted(points), strict=True)
             ax.plot(x, y, color=COLOURS[number % 7], marker=MARKERS[number % 7], label=name)
         ax.set_xscale("log")
+        plain_ticks(ax.xaxis, sorted({rate for points in lines.values() for rate, _ in points}))
         ax.set_title(f"hidden {' × '.join(str(hidden).split())}")
         ax.set_xlabel("learning rate")
         ax.set_ylabel("validation errors")

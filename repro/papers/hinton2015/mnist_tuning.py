@@ -10,12 +10,13 @@ get the same number of tries. Cost at scale ``paper``: about an hour of one core
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Net, Section, Student
+from repro.papers.hinton2015._arms import Net, Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
@@ -23,13 +24,13 @@ DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 
 
-class StudentGrid(Section):
-    """Every kind of student of one net, at every rate."""
+class StudentGrid(Net):
+    """A net, and the rates at which every kind of student is made of it."""
 
-    student: Student
+    hard_weight: float = Field(gt=0)
     rates: tuple[float, ...] = Field(min_length=1)
     temperatures: tuple[float, ...] = Field((20.0,), min_length=1)
-    kinds: tuple[str, ...] = ("hard", "soft", "soft_hard")
+    kinds: tuple[Literal["hard", "soft", "soft_hard"], ...] = ("hard", "soft", "soft_hard")
 
 
 class Config(Section):
@@ -52,16 +53,16 @@ def arms(config: Config) -> list[Arm]:
     ]
     needs = (Need(teacher_name(config.teacher_rate)),)
     for grid in config.students:
-        student, units = grid.student, grid.student.hidden[0]
+        units = f"units{grid.hidden[0]}"
+        weights = {"soft": 0.0, "soft_hard": grid.hard_weight}
         for rate in grid.rates:
             if "hard" in grid.kinds:
-                name = f"units{units}.hard.rate{rate:g}"
-                listed.append(Arm(name, student.hard(learning_rate=rate) | held_out, 1))
+                listed.append(Arm(f"{units}.hard.rate{rate:g}", grid.from_labels(rate) | held_out, 1))
             for temperature in grid.temperatures:
-                for kind in ("soft", "soft_hard"):
+                for kind, weight in weights.items():
                     if kind in grid.kinds:
-                        name = f"units{units}.{kind}.t{temperature:g}.rate{rate:g}"
-                        settings = getattr(student, kind)(temperature, learning_rate=rate)
+                        name = f"{units}.{kind}.t{temperature:g}.rate{rate:g}"
+                        settings = grid.from_soft_targets(rate, temperature, weight)
                         listed.append(Arm(name, settings | held_out, 1, needs))
     return listed
 
