@@ -1,0 +1,114 @@
+"""What is on record must be what the programs make of it: chosen rates, figures, comparison, README."""
+
+import re
+import shlex
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from repro import comparison, config, readme, results, runner
+from repro.cli import _parser
+from repro.experiment import module_of
+from repro.machine import ROOT
+from repro.plots.save import save
+
+PAPER = config.load(ROOT / "config" / "paper.yaml")
+RECORDED = [s for s in PAPER.sections() if (ROOT / "results" / s.folder("paper") / "runs.csv").exists()]
+PINNED = dict(
+    line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line and ";" not in line
+)
+
+
+@pytest.mark.parametrize("section", RECORDED, ids=lambda s: s.name)
+def test_figures_are_redrawn_byte_for_byte(section, tmp_path):
+    if version("matplotlib") != PINNED["matplotlib"]:
+        pytest.skip("bytes of a picture are promised for the pinned matplotlib only")
+    found = results.load(ROOT / "results" / section.folder("paper"))
+    committed = ROOT / "paper_figures" / section.folder("paper").with_suffix(".png")
+    redrawn = tmp_path / committed.name
+    save(module_of(section.paper, section.experiment).figure(found), redrawn)
+    for suffix in (".png", ".csv", ".txt"):
+        assert redrawn.with_suffix(suffix).read_bytes() == committed.with_suffix(suffix).read_bytes()
+
+
+@pytest.mark.skipif(not RECORDED, reason="nothing is on record at scale paper")
+def test_comparison_on_record_is_current(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "results" / "paper", tmp_path / "results" / "paper")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))
+    list(comparison.compare_scale(PAPER))
+    remade = (tmp_path / "results" / "paper" / "comparison.csv").read_bytes()
+    assert remade == (ROOT / "results" / "paper" / "comparison.csv").read_bytes()
+
+
+def test_rows_on_record_answer_todays_config():
+    """A row whose settings are no longer asked for would be a number without a question."""
+    for section in RECORDED:
+        asked = {(run.arm.name, run.seed): run.digest for run in PAPER.runs(section)}
+        rows = results.recorded(ROOT / "results" / section.folder("paper"))
+        assert set(rows) <= set(asked), section.name
+        for key, digests in rows.items():
+            assert digests == {asked[key]}, (section.name, key)
+
+
+def _best_rates(rows, kind, units, temperature=None):
+    """The rates with the fewest validation errors among an arm's grid; several if they tie."""
+    name = f"units{units}.{kind}" + (f".t{temperature:g}" if temperature else "")
+    tried = {
+        row["settings.training.learning_rate"]: row["validation_errors"]
+        for row in rows
+        if str(row["arm"]).startswith(f"{name}.rate")
+    }
+    return [rate for rate, errors in tried.items() if errors == min(tried.values())]
+
+
+def test_chosen_rates_are_the_best_on_held_out_cases():
+    section = PAPER.section("hinton2015.mnist_tuning")
+    found = results.load(ROOT / "results" / section.folder("paper"))
+    if found is None:
+        pytest.skip("the tuning is not on record")
+    students = PAPER.section("hinton2015.mnist_students").config
+    teachers = {
+        row["settings.training.learning_rate"]: row["validation_errors"]
+        for row in found.rows
+        if str(row["arm"]).startswith("teacher")
+    }
+    assert students.teacher.training.learning_rate == min(teachers, key=teachers.__getitem__)
+    for kind in ("hard", "soft", "soft_hard"):
+        best = _best_rates(found.rows, kind, 800, None if kind == "hard" else 20)
+        assert getattr(students.student.rates, kind) in best, kind
+
+
+def test_generated_parts_of_the_readme_are_current(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    readme.check()
+
+
+def test_commands_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text() + (ROOT / "config" / "README.md").read_text()
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    commands += re.findall(r"`((?:python -m repro|make) [^`]+)`", text)
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    checked = 0
+    for command in commands:
+        words = shlex.split(command.split("#")[0])
+        if words[:1] == ["make"]:
+            assert words[1] in targets, command
+            checked += 1
+        elif words[:3] == ["python", "-m", "repro"] and "PAPER.EXPERIMENT" not in words:
+            _parser().parse_args(words[3:])
+            checked += 1
+        elif words[:1] == ["snakemake"]:
+            for word in words[1:]:
+                if word.endswith(".png"):
+                    assert Path(ROOT, word).exists() or not RECORDED, command
+    assert checked >= 8
+
+
+def test_the_runner_finds_nothing_missing_that_is_on_record():
+    for section in RECORDED:
+        missing = {(run.arm.name, run.seed) for run in runner.missing(PAPER, section, ROOT / "results")}
+        rows = set(results.recorded(ROOT / "results" / section.folder("paper")))
+        assert not missing & rows
