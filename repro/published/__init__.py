@@ -1,1 +1,125 @@
-"""Printed numbers, one schema for all papers."""
+"""Printed numbers, one schema for all papers.
+
+``<paper>.csv`` beside this file holds one number, or one range, a row; ``reruns.csv`` what others got who ran
+a paper again (``experiment`` says which). The columns:
+
+``id``
+    unique over all files. A printed cell of several numbers is split: ``KD-M17.raw``, ``KD-M17.corrected``.
+``paper``, ``arxiv``, ``where``
+    the paper's package, its arXiv number if it has one, and the section, table or figure.
+``experiment``, ``quantity``, ``setting``, ``unit``
+    what was measured, and under which conditions.
+``value``, ``low``, ``high``
+    numbers or empty. With a value, low and high are its band: the printed spread (s.d.), else the 95 % sampling
+    band of a single run on the test set's n cases, +-1.96 sqrt(errors (1 - errors/n)), else the rounding of a
+    printed year or count. Without a value, they are the printed range or threshold ('2.5-4', '>8').
+    A row without any number is a printed finding or formula in words.
+``confidence``
+    ``transcribed`` from the paper or its code, ``secondary`` from somebody's notes, ``derived`` by arithmetic,
+    ``unverified``: recollected, to be shown and marked but never judged.
+``role``
+    ``result`` (only these are judged), ``setting``, or ``derived`` from printed numbers.
+"""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from repro.errors import UserError
+from repro.published.table import number, one_of, read_table
+
+CONFIDENCES = ("transcribed", "secondary", "derived", "unverified")
+ROLES = ("result", "setting", "derived")
+_REMEDY = "mend the cell or restore the file from version control"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One printed number or range; the module's docstring says what each field holds."""
+
+    id: str
+    paper: str
+    arxiv: str
+    where: str
+    experiment: str
+    quantity: str
+    setting: str
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    confidence: str
+    role: str
+
+
+COLUMNS = tuple(field.name for field in fields(Published))
+
+
+def load(folder: Path | None = None) -> dict[str, Published]:
+    """All printed numbers by id; ``folder`` is this package's unless given.
+
+    Raises:
+        UserError: a file breaks the schema, or an id stands twice.
+    """
+    found: dict[str, Published] = {}
+    origin: dict[str, str] = {}
+    for path in sorted((folder or Path(__file__).parent).glob("*.csv")):
+        for line, row in _rows(path):
+            if row.id in found:
+                raise UserError(
+                    f"{path}: line {line}: id {row.id!r} already stands in {origin[row.id]}; "
+                    "rename one of the two, ids are unique over all papers"
+                )
+            found[row.id], origin[row.id] = row, f"{path}: line {line}"
+    return found
+
+
+def read(path: Path) -> list[Published]:
+    """The rows of one file, in its order.
+
+    Raises:
+        UserError: the file breaks the schema: with line, column and remedy.
+    """
+    lines: dict[str, int] = {}
+    rows = []
+    for line, row in _rows(path):
+        if row.id in lines:
+            raise UserError(
+                f"{path}: line {line}: id {row.id!r} already stands in line {lines[row.id]}; rename one"
+            )
+        lines[row.id] = line
+        rows.append(row)
+    return rows
+
+
+def stem_of(name: str, published: Container[str]) -> str | None:
+    """The id of the printed row that ``name`` speaks to: its longest part, ended by a dot, that is such an id.
+
+    Our several answers to one row are ``<id>.<which>``, and ids may hold dots themselves.
+    """
+    while name not in published:
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            return None
+    return name
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Published]]:
+    for line, cells in read_table(path, COLUMNS, _REMEDY):
+        text = dict(zip(COLUMNS, cells, strict=True))
+        value, low, high = (
+            number(path, line, column, text[column], _REMEDY) for column in ("value", "low", "high")
+        )
+        one_of(path, line, "confidence", text["confidence"], CONFIDENCES, _REMEDY)
+        one_of(path, line, "role", text["role"], ROLES, _REMEDY)
+        if not text["id"] or any(letter.isspace() for letter in text["id"]):
+            raise UserError(f"{path}: line {line}: id must be one word, not {text['id']!r}; {_REMEDY}")
+        if text["paper"] != path.stem:
+            raise UserError(
+                f"{path}: line {line}: paper must be {path.stem!r} as the file; move the row or mend it"
+            )
+        ends = [end for end in (low, value, high) if end is not None]
+        if ends != sorted(ends):
+            raise UserError(f"{path}: line {line}: low, value and high must not fall; {_REMEDY}")
+        numbers = {"value": value, "low": low, "high": high}
+        yield line, Published(**(text | numbers))  # type: ignore[arg-type]
