@@ -10,13 +10,14 @@ a paper again (``experiment`` says which). The columns:
 ``experiment``, ``quantity``, ``setting``, ``unit``
     what was measured, and under which conditions.
 ``value``, ``low``, ``high``
-    numbers or empty. With a value, low and high are its band: the printed spread (s.d.), else the 95 % sampling
-    band of a single run on the test set's n cases, +-1.96 sqrt(errors (1 - errors/n)), else the rounding of a
-    printed year or count. Without a value, they are the printed range or threshold ('2.5-4', '>8').
+    numbers or empty. With a value, low and high are its band: the printed spread (s.d.), else the 95 %
+    sampling band of a single run on the test set's n cases, +-1.96 sqrt(errors (1 - errors/n)), else the
+    rounding of a printed year or count. Without a value, they are the printed range or threshold ('2.5-4',
+    '>8').
     A row without any number is a printed finding or formula in words.
 ``confidence``
-    ``transcribed`` from the paper or its code, ``secondary`` from somebody's notes, ``derived`` by arithmetic,
-    ``unverified``: recollected, to be shown and marked but never judged.
+    ``transcribed`` from the paper or its code, ``secondary`` from somebody's notes, ``derived`` by
+    arithmetic, ``unverified``: recollected, to be shown and marked but never judged.
 ``role``
     ``result`` (only these are judged), ``setting``, or ``derived`` from printed numbers.
 """
@@ -93,7 +94,7 @@ def read(path: Path) -> list[Published]:
 
 
 def stem_of(name: str, published: Container[str]) -> str | None:
-    """The id of the printed row that ``name`` speaks to: its longest part, ended by a dot, that is such an id.
+    """The id of the printed row that ``name`` speaks to: its longest part up to a dot that is an id.
 
     Our several answers to one row are ``<id>.<which>``, and ids may hold dots themselves.
     """

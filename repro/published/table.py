@@ -1,10 +1,11 @@
-"""CSV tables with a fixed header: read strictly, with file, line and column in every complaint."""
+"""CSV tables with a fixed header: written whole or not at all, read strictly; complaints name the line."""
 
 import csv
 import io
 import math
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from repro.errors import UserError
@@ -36,14 +37,35 @@ def read_table(path: Path, columns: Sequence[str], remedy: str) -> Iterator[tupl
             raise UserError(f"{path}: the last line is cut off; {remedy}")
         for cells in lines:
             if len(cells) != len(columns):
-                missing = f" (the last is {columns[len(cells) - 1]})" if 0 < len(cells) < len(columns) else ""
-                raise UserError(
-                    f"{path}: line {lines.line_num}: {len(cells)} cells{missing}, the header has {len(columns)}; "
-                    f"{remedy}"
-                )
+                first = f", {columns[len(cells)]} is missing" if len(cells) < len(columns) else ""
+                count = f"{len(cells)} cells where the header has {len(columns)}"
+                raise UserError(f"{path}: line {lines.line_num}: {count}{first}; {remedy}")
             yield lines.line_num, cells
     except csv.Error as error:
         raise UserError(f"{path}: line {lines.line_num}: {error}; {remedy}") from None
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write header and rows, ``\\n`` ended: aside first, then renamed into place.
+
+    Raises:
+        UserError: the file cannot be written; an older one stands untouched.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(columns)
+                writer.writerows(rows)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
 
 
 def number(path: Path, line: int, column: str, cell: str, remedy: str) -> float | None:
