@@ -34,8 +34,8 @@ finite = st.floats(-1e6, 1e6, allow_nan=False)
 several = st.lists(finite, min_size=1, max_size=6).map(tuple)
 
 
-def verdict(answer: compare.Answer, **keywords: bool) -> str:
-    return judge(answer, PUBLISHED, **keywords).verdict
+def verdict(answer: compare.Answer) -> str:
+    return judge(answer, PUBLISHED).verdict
 
 
 # --- intervals
