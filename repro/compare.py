@@ -1,76 +1,94 @@
 """The one place that compares ours with the printed numbers, by rules that stand before any run.
 
-An experiment's ``claims`` gives answers: ``Value`` (the same quantity under the same protocol), ``Claim`` (a
-direction, an ordering or a ratio, as paired differences over seeds), ``Model`` (a simulated number) or ``NotRun``.
-``judge`` turns each into a row of ``comparison.csv``:
+An experiment's ``claims`` returns answers: ``Value`` (the paper's own quantity, same protocol), ``Claim`` (a
+direction, ordering or ratio, as paired differences over seeds), ``Model`` (a simulated number) or ``NotRun``.
+``judge`` turns each into a row of ``comparison.csv``. Verdicts by kind, mean and 95 % t-interval over seeds:
 
-- value: ``reproduced`` if the mean of at least three seeds lies in the printed number's band (its spread, or the
-  sampling band of a single run); ``differs`` if our whole 95 % interval lies outside the band; else ``undecided``.
-- claim: ``holds`` if our whole interval lies on the claimed side of the null, ``fails`` if it lies on the other;
-  else ``undecided``.
-- model: ``within`` or ``outside`` the printed band; ``undecided`` where there is none.
-- numbers that are only recollected (confidence ``unverified``), and values on other data than the paper's, are
-  shown and not judged: ``not_judged``.
-- ``not_run`` otherwise.
+value
+    ``reproduced`` if the mean of at least three seeds lies in the printed band; ``differs`` if our whole
+    interval lies outside it; else ``undecided``, also where nothing is printed to serve as a band.
+claim
+    ``holds`` if our whole interval lies on the claimed side of the null, ``fails`` if on the other; else
+    ``undecided``, always so with fewer than two seeds.
+model
+    ``within`` if the mean lies in the printed band, ``outside`` if our whole interval (a deterministic
+    model's single number) lies outside it; else ``undecided``. A model never reproduces anything.
+not_run
+    ``not_run``: the experiment says so, has no runs on record, or nothing speaks to a printed result.
+
+``not_judged`` is a verdict of its own, for what is shown and must not pass for undecided: numbers of
+confidence ``unverified`` (whatever the kind), values on another data set than the paper's (of kind ``claim``:
+the printed band does not apply), and values against printed settings or derived numbers. A claim brings its
+own null and may cite any row. The reason for a verdict that is no judgement stands in ``departures``.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Literal
 
+from repro.comparison_rows import COLUMNS, KINDS, VERDICTS, Row, counts, markdown, read, write
 from repro.errors import UserError
-from repro.files import csv_text, read_csv, write_text
 from repro.published import Published, stem_of
 
-KINDS = ("value", "claim", "model", "not_run")
-VERDICTS = (
-    "reproduced", "differs", "holds", "fails", "within", "outside", "undecided", "not_judged", "not_run",
-)  # fmt: skip
-LEAST_SEEDS = 3
+__all__ = [
+    "COLUMNS", "KINDS", "VERDICTS", "Answer", "Claim", "Model", "NotRun", "Row", "Value",
+    "complete", "counts", "judge", "markdown", "read", "t_interval", "write",
+]  # fmt: skip
+
+LEAST_SEEDS = 3  # for a value to count as reproduced
 
 
 @dataclass(frozen=True)
 class Value:
-    """The paper's own quantity, one number a seed. ``id`` is the printed row's, or ``<row>.<which of ours>``."""
+    """The paper's own quantity under its own protocol, one number a seed, in the printed unit.
+
+    ``id`` is the printed row's, or ``<row>.<which>`` for one of several answers to it.
+    """
 
     id: str
     ours: tuple[float, ...]
     setting: str = ""
+    unit: str = ""
     departures: str = ""
+    quantity: str | None = None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Something the paper says that must show in ours: ``differences``, one a seed, ``direction`` of ``null``.
+    """What a paper says must show in ours: ``differences``, one a seed, all to one side of ``null``.
 
-    Differences are paired by seed and may be ratios, with another ``null`` than zero.
+    Differences are paired by seed; they may be ratios, with another null than zero. ``published`` with its
+    band is the printed number of the same quantity, if there is one; it is shown and not judged.
     """
 
     id: str
     quantity: str
     differences: tuple[float, ...]
-    direction: str
     null: float = 0.0
+    direction: Literal["greater", "less"] = "greater"
     setting: str = ""
     unit: str = ""
     departures: str = ""
+    published: float | None = None
+    published_low: float | None = None
+    published_high: float | None = None
 
     def __post_init__(self) -> None:
-        if self.direction not in ("less", "greater"):
-            raise ValueError(f"{self.id}: direction is less or greater, not {self.direction!r}")
+        if self.direction not in ("greater", "less"):
+            raise ValueError(f"{self.id}: direction is greater or less, not {self.direction!r}")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A number that only the simulator can speak about; one a simulated seed, or a single one."""
+    """A number only the simulator can speak about: one a simulated seed, or a single one."""
 
     id: str
     ours: tuple[float, ...]
     setting: str = ""
+    unit: str = ""
     departures: str = ""
+    quantity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,37 +102,8 @@ class NotRun:
 Answer = Value | Claim | Model | NotRun
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of ``comparison.csv``."""
-
-    id: str
-    paper: str
-    where: str
-    quantity: str
-    setting: str
-    unit: str
-    published: float | None
-    published_low: float | None
-    published_high: float | None
-    confidence: str
-    ours: float | None
-    ours_low: float | None
-    ours_high: float | None
-    ours_n: int
-    kind: str
-    verdict: str
-    departures: str
-    command: str
-    hardware: str
-    commit: str
-
-
-COLUMNS = tuple(field.name for field in fields(Row))
-
-
 def t_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """Mean and 95 % t-interval; bounds are None for a single value.
+    """Mean and 95 % t-interval of independent seeds; the ends are None for a single one.
 
     Raises:
         ValueError: no values.
@@ -122,13 +111,14 @@ def t_interval(values: Sequence[float]) -> tuple[float, float | None, float | No
     n = len(values)
     if not n:
         raise ValueError("an interval needs at least one value")
-    mean = math.fsum(values) / n
+    # Clamped, for the rounded mean of equal values can differ from them and leave the band they lie on.
+    mean = min(max(math.fsum(values) / n, min(values)), max(values))
     if n == 1:
         return mean, None, None
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # the t quantile alone: scipy.stats takes a second to import
 
-    spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    half = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n)
+    distance = math.dist(values, [mean] * n)  # root of the sum of squares, without overflow
+    half = float(stdtrit(n - 1, 0.975)) * distance / math.sqrt(n * (n - 1))
     return mean, mean - half, mean + half
 
 
@@ -143,188 +133,138 @@ def judge(
     hardware: str = "",
     commit: str = "",
 ) -> Row:
-    """The comparison row of one answer. ``same_data`` says that it was run on the paper's own data set;
-    ``suffix`` sets rows of a swapped data set apart.
+    """The comparison row of one answer.
+
+    Args:
+        same_data: it was run on the paper's own data set; only then is a value held against the printed band.
+        data: name of the data set, told in ``setting`` where it is not the paper's.
+        suffix: appended to the id, to set rows of a swapped data set apart.
 
     Raises:
-        UserError: the answer's id belongs to no printed row.
+        UserError: the id belongs to no printed row, or the unit is not the printed one.
     """
-    stem = stem_of(answer.id, dict(published))
-    if stem is None:
-        raise UserError(f"{answer.id}: no printed row has this id; add it to repro/published or mend the claim")
-    printed = published[stem]
-    where = {"command": command, "hardware": hardware, "commit": commit}
+    printed = _printed(answer, published)
     name = f"{answer.id}.{suffix}" if suffix else answer.id
     if isinstance(answer, NotRun):
-        return _row(name, printed, "not_run", "not_run", (), departures=answer.reason)
+        return _not_run(name, printed, answer.reason)
+    ours = answer.differences if isinstance(answer, Claim) else answer.ours
+    if not ours:
+        return _not_run(name, printed, "no runs on record", answer.quantity)
+    own_data = "" if same_data else f"on {data or 'another data set'}"
     if isinstance(answer, Claim):
-        row_verdict = _claim_verdict(answer)
-        if not answer.differences:
-            return _row(
-                name,
-                printed,
-                "not_run",
-                "not_run",
-                (),
-                departures="no rows on record",
-                quantity=answer.quantity,
-            )
-        return _row(
-            name, printed, "claim", row_verdict, answer.differences,
-            setting=_words(answer.setting, "" if same_data else f"on {data}"),
-            departures=answer.departures, quantity=answer.quantity, unit=answer.unit, of_claim=True, **where,
-        )  # fmt: skip
-    if not answer.ours:
-        return _row(name, printed, "not_run", "not_run", (), departures="no rows on record")
-    if isinstance(answer, Model):
-        verdict = _model_verdict(answer.ours, printed)
-        kind = "model"
-    elif same_data:
-        verdict = _value_verdict(answer.ours, printed)
-        kind = "value"
+        verdict, reason = _claim_verdict(answer, printed)
+        shown = (answer.published, answer.published_low, answer.published_high)
+        side = f"claimed {'>' if answer.direction == 'greater' else '<'} {answer.null:g}"
+        kind, setting, unit = "claim", _words(answer.setting, own_data, side), answer.unit
     else:
-        verdict, kind = "not_judged", "claim"
-    setting = _words(answer.setting or printed.setting, "" if same_data else f"on {data}")
-    return _row(name, printed, kind, verdict, answer.ours, setting=setting, departures=answer.departures, **where)
+        shown = (printed.value, printed.low, printed.high)
+        setting, unit = _words(answer.setting or printed.setting, own_data), printed.unit
+        if isinstance(answer, Model):
+            kind, (verdict, reason) = "model", _model_verdict(ours, printed)
+        elif same_data:
+            kind, (verdict, reason) = "value", _value_verdict(ours, printed)
+        else:
+            kind, verdict, reason = "claim", "not_judged", "the printed band holds for the paper's own data"
+    mean, low, high = t_interval(ours) if all(map(math.isfinite, ours)) else (None, None, None)
+    return Row(
+        name, printed.paper, printed.where, answer.quantity or printed.quantity, setting, unit, *shown,
+        printed.confidence, mean, low, high, len(ours), kind, verdict, _words(answer.departures, reason),
+        command, hardware, commit,
+    )  # fmt: skip
 
 
-def complete(rows: Iterable[Row], published: Mapping[str, Published], papers: Sequence[str]) -> list[Row]:
-    """A ``not_run`` row for each printed result of these papers that no row speaks to."""
-    spoken = {stem_of(row.id, dict(published)) for row in rows}
+def complete(rows: Iterable[Row], published: Mapping[str, Published], papers: Iterable[str]) -> list[Row]:
+    """A ``not_run`` row for each printed result of these papers that none of ``rows`` speaks to."""
+    spoken = {stem_of(row.id, published) for row in rows}
+    wanted = set(papers)
     return [
-        _row(
-            printed.id,
-            printed,
-            "not_run",
-            "not_run",
-            (),
-            departures="no experiment of this scale speaks to it",
-        )
+        _not_run(printed.id, printed, "no experiment of this scale speaks to it")
         for printed in published.values()
-        if printed.role == "result" and printed.paper in papers and printed.id not in spoken
+        if printed.role == "result" and printed.paper in wanted and printed.id not in spoken
     ]
 
 
-def write(path: Path, rows: Iterable[Row]) -> None:
-    """Write ``comparison.csv``, sorted by paper and id, whole or not at all."""
-    ordered = sorted(rows, key=lambda row: (row.paper, row.id))
-    content = [dict(zip(COLUMNS, map(_cell, astuple(row)), strict=True)) for row in ordered]
-    write_text(path, csv_text(COLUMNS, content))
-
-
-def read(path: Path) -> list[Row]:
-    """Read ``comparison.csv``.
-
-    Raises:
-        UserError: it is not there, is damaged, or has the columns of another version.
-    """
-    header, _ = read_csv(path)
-    if tuple(header) != COLUMNS:
-        wrong = next((a for a, b in zip(header, COLUMNS, strict=False) if a != b), "the number of columns")
+def _printed(answer: Answer, published: Mapping[str, Published]) -> Published:
+    stem = stem_of(answer.id, published)
+    if stem is None:
+        raise UserError(f"{answer.id}: no printed row has this id; add one to repro/published or mend the id")
+    printed = published[stem]
+    if isinstance(answer, Value | Model) and answer.unit and answer.unit != printed.unit:
         raise UserError(
-            f"{path}: made by another version ({wrong} is not where it should be); "
-            "make it anew with python -m repro compare"
+            f"{answer.id}: printed in {printed.unit or 'no unit'}, ours in {answer.unit}; convert ours"
         )
-    with io.StringIO(path.read_text(encoding="utf-8")) as text:
-        cells = list(csv.reader(text))[1:]
-    return [_parsed(path, number, line) for number, line in enumerate(cells, start=2)]
+    return printed
 
 
-def counts(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """Number of rows by paper and verdict."""
-    found: dict[str, dict[str, int]] = {}
-    for row in rows:
-        of_paper = found.setdefault(row.paper, {})
-        of_paper[row.verdict] = of_paper.get(row.verdict, 0) + 1
-    return found
+Verdict = tuple[str, str]  # and the reason, where it is not a judgement
 
 
-def _value_verdict(ours: Sequence[float], printed: Published) -> str:
+def _value_verdict(ours: Sequence[float], printed: Published) -> Verdict:
+    if withheld := _withheld(ours, printed):
+        return withheld
+    low, high = _band(printed)
+    if len(ours) >= LEAST_SEEDS and low <= t_interval(ours)[0] <= high:
+        return "reproduced", ""
+    if _outside(ours, low, high) and len(ours) > 1:
+        return "differs", ""
+    return "undecided", "" if len(ours) >= LEAST_SEEDS else f"fewer than {LEAST_SEEDS} seeds"
+
+
+def _model_verdict(ours: Sequence[float], printed: Published) -> Verdict:
+    if withheld := _withheld(ours, printed):
+        return withheld
+    low, high = _band(printed)
+    if low <= t_interval(ours)[0] <= high:
+        return "within", ""
+    return ("outside" if _outside(ours, low, high) else "undecided"), ""
+
+
+def _claim_verdict(claim: Claim, printed: Published) -> Verdict:
     if printed.confidence == "unverified":
-        return "not_judged"
-    if printed.low is None and printed.high is None:
-        return "undecided"
-    mean, low, high = t_interval(ours)
-    band_low = -math.inf if printed.low is None else printed.low
-    band_high = math.inf if printed.high is None else printed.high
-    if len(ours) >= LEAST_SEEDS and band_low <= mean <= band_high:
-        return "reproduced"
-    if low is not None and high is not None and (high < band_low or low > band_high):
-        return "differs"
-    return "undecided"
-
-
-def _claim_verdict(claim: Claim) -> str:
-    if len(claim.differences) < 2:
-        return "undecided"
+        return "not_judged", "what the paper says is unverified"
+    if not all(map(math.isfinite, claim.differences)):
+        return "undecided", "not all of ours are finite"
     _, low, high = t_interval(claim.differences)
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return "undecided"
+    if low is None or high is None:
+        return "undecided", "fewer than 2 seeds"
     below, above = high < claim.null, low > claim.null
-    if claim.direction == "greater":
-        below, above = above, below
-    return "holds" if below else "fails" if above else "undecided"
+    holds, fails = (above, below) if claim.direction == "greater" else (below, above)
+    return ("holds" if holds else "fails" if fails else "undecided"), ""
 
 
-def _model_verdict(ours: Sequence[float], printed: Published) -> str:
+def _withheld(ours: Sequence[float], printed: Published) -> Verdict | None:
+    """Why a value or a model cannot be held against the printed number at all."""
     if printed.confidence == "unverified":
-        return "not_judged"
-    if printed.low is None or printed.high is None:
-        return "undecided"
-    return "within" if printed.low <= t_interval(ours)[0] <= printed.high else "outside"
+        return "not_judged", "the printed number is unverified"
+    if printed.role != "result":
+        return "not_judged", f"the printed number is no result (role {printed.role})"
+    if printed.low is None and printed.high is None:
+        return "undecided", "no band is printed"
+    if not all(map(math.isfinite, ours)):
+        return "undecided", "not all of ours are finite"
+    return None
+
+
+def _band(printed: Published) -> tuple[float, float]:
+    """The printed band; an end that is not printed ('>8') is open."""
+    low = -math.inf if printed.low is None else printed.low
+    high = math.inf if printed.high is None else printed.high
+    return low, high
+
+
+def _outside(ours: Sequence[float], band_low: float, band_high: float) -> bool:
+    """The whole interval, or the single number, lies on one side of the band."""
+    mean, low, high = t_interval(ours)
+    return (mean if high is None else high) < band_low or (mean if low is None else low) > band_high
+
+
+def _not_run(name: str, printed: Published, reason: str, quantity: str | None = None) -> Row:
+    return Row(
+        name, printed.paper, printed.where, quantity or printed.quantity, printed.setting, printed.unit,
+        printed.value, printed.low, printed.high, printed.confidence, None, None, None, 0,
+        "not_run", "not_run", reason, "", "", "",
+    )  # fmt: skip
 
 
 def _words(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
-
-
-def _row(
-    name: str,
-    printed: Published,
-    kind: str,
-    verdict: str,
-    ours: Sequence[float],
-    *,
-    setting: str | None = None,
-    departures: str = "",
-    quantity: str | None = None,
-    unit: str | None = None,
-    of_claim: bool = False,
-    command: str = "",
-    hardware: str = "",
-    commit: str = "",
-) -> Row:
-    mean, low, high = t_interval(ours) if ours else (None, None, None)
-    # A claim's numbers are differences of ours: the printed number stands for another quantity.
-    value, band = (None, (None, None)) if of_claim else (printed.value, (printed.low, printed.high))
-    return Row(
-        name, printed.paper, printed.where, quantity or printed.quantity,
-        printed.setting if setting is None else setting, printed.unit if unit is None else unit,
-        value, *band, printed.confidence, mean, low, high, len(ours), kind, verdict,
-        departures, command, hardware, commit,
-    )  # fmt: skip
-
-
-def _cell(value: str | float | int | None) -> str | None:
-    """Numbers in six significant digits: what is compared is never known better."""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return None if value is None else str(value)
-
-
-def _parsed(path: Path, number: int, cells: list[str]) -> Row:
-    values: list[str | float | int | None] = []
-    for field, cell in zip(fields(Row), cells, strict=True):
-        try:
-            if field.type is int:
-                values.append(int(cell))
-            elif field.type == float | None:
-                values.append(float(cell) if cell else None)
-            else:
-                values.append(cell)
-        except ValueError:
-            raise UserError(f"{path}: line {number}: {field.name} must be a number, not {cell!r}") from None
-    row = Row(*values)  # type: ignore[arg-type]
-    if row.kind not in KINDS or row.verdict not in VERDICTS:
-        raise UserError(f"{path}: line {number}: unknown kind {row.kind!r} or verdict {row.verdict!r}")
-    return row

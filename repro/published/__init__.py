@@ -1,26 +1,42 @@
 """Printed numbers, one schema for all papers.
 
-Each ``<paper>.csv`` beside this file holds one number, or one range, a row. ``role`` says what the number is:
-a ``result`` of the paper (only these are judged), a ``setting`` it used, or ``derived`` from printed numbers by
-arithmetic. ``confidence`` says how well it is known: ``transcribed`` from the paper or its code, ``secondary``
-from somebody's notes, ``derived``, or ``unverified`` (shown, marked, never judged). ``low`` and ``high`` are the
-printed spread, the printed range, or the 95 % sampling band of a single run.
+``<paper>.csv`` beside this file holds one number, or one range, a row; ``reruns.csv`` what others got who ran
+a paper again (``experiment`` says which). The columns:
+
+``id``
+    unique over all files. A printed cell of several numbers is split: ``KD-M17.raw``, ``KD-M17.corrected``.
+``paper``, ``arxiv``, ``where``
+    the paper's package, its arXiv number if it has one, and the section, table or figure.
+``experiment``, ``quantity``, ``setting``, ``unit``
+    what was measured, and under which conditions.
+``value``, ``low``, ``high``
+    numbers or empty. With a value, low and high are its band: the printed spread (s.d.), else the 95 %
+    sampling band of a single run on the test set's n cases, +-1.96 sqrt(errors (1 - errors/n)), else the
+    rounding of a printed year or count. Without a value, they are the printed range or threshold ('2.5-4',
+    '>8').
+    A row without any number is a printed finding or formula in words.
+``confidence``
+    ``transcribed`` from the paper or its code, ``secondary`` from somebody's notes, ``derived`` by
+    arithmetic, ``unverified``: recollected, to be shown and marked but never judged.
+``role``
+    ``result`` (only these are judged), ``setting``, or ``derived`` from printed numbers.
 """
 
-import csv
-import math
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from repro.errors import UserError
+from repro.published.table import number, one_of, read_table
 
 CONFIDENCES = ("transcribed", "secondary", "derived", "unverified")
 ROLES = ("result", "setting", "derived")
+_REMEDY = "mend the cell or restore the file from version control"
 
 
 @dataclass(frozen=True)
 class Published:
-    """One printed number. ``paper`` is the package's name, ``where`` a section, table or figure."""
+    """One printed number or range; the module's docstring says what each field holds."""
 
     id: str
     paper: str
@@ -38,42 +54,50 @@ class Published:
 
 
 COLUMNS = tuple(field.name for field in fields(Published))
-NUMBERS = ("value", "low", "high")
 
 
 def load(folder: Path | None = None) -> dict[str, Published]:
-    """All printed numbers by id.
+    """All printed numbers by id; ``folder`` is this package's unless given.
 
     Raises:
         UserError: a file breaks the schema, or an id stands twice.
     """
     found: dict[str, Published] = {}
+    origin: dict[str, str] = {}
     for path in sorted((folder or Path(__file__).parent).glob("*.csv")):
-        for row in read(path):
+        for line, row in _rows(path):
             if row.id in found:
-                raise UserError(f"{path}: id {row.id} stands twice; ids are unique over all papers")
-            found[row.id] = row
+                raise UserError(
+                    f"{path}: line {line}: id {row.id!r} already stands in {origin[row.id]}; "
+                    "rename one of the two, ids are unique over all papers"
+                )
+            found[row.id], origin[row.id] = row, f"{path}: line {line}"
     return found
 
 
 def read(path: Path) -> list[Published]:
-    """The rows of one file.
+    """The rows of one file, in its order.
 
     Raises:
-        UserError: another header, a cell that is no number, an unknown role or confidence: with line and column.
+        UserError: the file breaks the schema: with line, column and remedy.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise UserError(f"{path}: line 1: the columns must be {','.join(COLUMNS)}")
-    return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
+    lines: dict[str, int] = {}
+    rows = []
+    for line, row in _rows(path):
+        if row.id in lines:
+            raise UserError(
+                f"{path}: line {line}: id {row.id!r} already stands in line {lines[row.id]}; rename one"
+            )
+        lines[row.id] = line
+        rows.append(row)
+    return rows
 
 
-def stem_of(name: str, published: dict[str, Published]) -> str | None:
-    """The printed row an answer speaks to: the longest part of its id, up to a dot, that is a row's id."""
+def stem_of(name: str, published: Container[str]) -> str | None:
+    """The id of the printed row that ``name`` speaks to: its longest part up to a dot that is an id.
+
+    Our several answers to one row are ``<id>.<which>``, and ids may hold dots themselves.
+    """
     while name not in published:
         name, dot, _ = name.rpartition(".")
         if not dot:
@@ -81,24 +105,22 @@ def stem_of(name: str, published: dict[str, Published]) -> str | None:
     return name
 
 
-def _row(path: Path, number: int, cells: list[str]) -> Published:
-    if len(cells) != len(COLUMNS):
-        raise UserError(f"{path}: line {number}: {len(cells)} cells, {len(COLUMNS)} expected")
-    row: dict[str, str | float | None] = dict(zip(COLUMNS, cells, strict=True))
-    for column in NUMBERS:
-        text = str(row[column])
-        try:
-            row[column] = float(text) if text else None
-        except ValueError:
-            raise UserError(f"{path}: line {number}: {column} must be a number or empty, not {text!r}") from None
-        if isinstance(row[column], float) and not math.isfinite(float(text)):
-            raise UserError(f"{path}: line {number}: {column} must be finite, not {text!r}")
-    for column, allowed in (("confidence", CONFIDENCES), ("role", ROLES)):
-        if row[column] not in allowed:
-            raise UserError(f"{path}: line {number}: {column} must be one of {', '.join(allowed)}, not {row[column]!r}")
-    if not row["id"] or not row["paper"]:
-        raise UserError(f"{path}: line {number}: id and paper must not be empty")
-    low, high = row["low"], row["high"]
-    if isinstance(low, float) and isinstance(high, float) and low > high:
-        raise UserError(f"{path}: line {number}: low {low:g} exceeds high {high:g}")
-    return Published(**row)  # type: ignore[arg-type]
+def _rows(path: Path) -> Iterator[tuple[int, Published]]:
+    for line, cells in read_table(path, COLUMNS, _REMEDY):
+        text = dict(zip(COLUMNS, cells, strict=True))
+        value, low, high = (
+            number(path, line, column, text[column], _REMEDY) for column in ("value", "low", "high")
+        )
+        one_of(path, line, "confidence", text["confidence"], CONFIDENCES, _REMEDY)
+        one_of(path, line, "role", text["role"], ROLES, _REMEDY)
+        if not text["id"] or any(letter.isspace() for letter in text["id"]):
+            raise UserError(f"{path}: line {line}: id must be one word, not {text['id']!r}; {_REMEDY}")
+        if text["paper"] != path.stem:
+            raise UserError(
+                f"{path}: line {line}: paper must be {path.stem!r} as the file; move the row or mend it"
+            )
+        ends = [end for end in (low, value, high) if end is not None]
+        if ends != sorted(ends):
+            raise UserError(f"{path}: line {line}: low, value and high must not fall; {_REMEDY}")
+        numbers = {"value": value, "low": low, "high": high}
+        yield line, Published(**(text | numbers))  # type: ignore[arg-type]
