@@ -46,7 +46,6 @@ lint: $(STAMP)
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	mypy
-	snakemake --lint
 
 format: $(STAMP)
 	ruff check --fix .

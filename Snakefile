@@ -5,8 +5,6 @@
 `snakemake paper_figures/<scale>/<paper>/<experiment>.png` run one paper, one experiment, one figure.
 """
 
-container: None
-
 from repro.errors import UserError
 from snakemake.exceptions import WorkflowError
 

@@ -190,9 +190,7 @@ def _printed(answer: Answer, published: Mapping[str, Published]) -> Published:
         raise UserError(f"{answer.id}: no printed row has this id; add one to repro/published or mend the id")
     printed = published[stem]
     if isinstance(answer, Value | Model) and answer.unit and answer.unit != printed.unit:
-        raise UserError(
-            f"{answer.id}: printed in {printed.unit or 'no unit'}, ours in {answer.unit}; convert ours"
-        )
+        raise UserError(f"{answer.id}: printed in {printed.unit or 'no unit'}, ours in {answer.unit}; convert ours")
     return printed
 
 

@@ -64,9 +64,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     ordered = sorted(rows, key=lambda row: row.id)
     for one, other in itertools.pairwise(ordered):
         if one.id == other.id:
-            raise UserError(
-                f"{path}: two answers are called {one.id}; name them {one.id}.<which>; nothing was changed"
-            )
+            raise UserError(f"{path}: two answers are called {one.id}; name them {one.id}.<which>; nothing was changed")
     cells = ([_cell(column, getattr(row, column)) for column in COLUMNS] for row in ordered)
     write_table(path, COLUMNS, cells)
 
@@ -110,9 +108,7 @@ def _cell(column: str, value: str | float | None) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return " ".join(
-            value.split()
-        )  # one line a row: for diffs, and for csv.writer, which leaves \r unquoted
+        return " ".join(value.split())  # one line a row: for diffs, and for csv.writer, which leaves \r unquoted
     return format(value if column == "ours_n" else value + 0.0, _FORMATS[column])  # + 0.0: floats, no "-0"
 
 

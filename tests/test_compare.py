@@ -176,11 +176,7 @@ def test_value_verdicts_follow_the_rule(ours: tuple[float, ...], one: float, oth
     row = judge(Value("P-1", ours), {"P-1": replace(BANDED, value=None, low=low, high=high)})
     assert row.ours is not None
     inside = low <= row.ours <= high
-    apart = (
-        row.ours_low is not None
-        and row.ours_high is not None
-        and (row.ours_high < low or row.ours_low > high)
-    )
+    apart = row.ours_low is not None and row.ours_high is not None and (row.ours_high < low or row.ours_low > high)
     assert row.verdict == ("reproduced" if inside and len(ours) >= 3 else "differs" if apart else "undecided")
 
 
@@ -230,9 +226,7 @@ def test_claims_are_mirror_symmetric(differences: tuple[float, ...], null: float
         Claim("P-1", "d", mirrored, null=-null, direction="less")
     )
     opposite = {"holds": "fails", "fails": "holds", "undecided": "undecided"}
-    greater, less = (
-        verdict(Claim("P-1", "d", differences, null=null, direction=d)) for d in ("greater", "less")
-    )  # type: ignore[arg-type]
+    greater, less = (verdict(Claim("P-1", "d", differences, null=null, direction=d)) for d in ("greater", "less"))  # type: ignore[arg-type]
     assert opposite[greater] == less
 
 
@@ -325,8 +319,7 @@ def test_table_bytes(written: Path) -> None:
     header, first, *_ = written.read_text().split("\n")
     assert header == ",".join(COLUMNS)
     assert first == (
-        "P-1.a,p1,sec 3,test errors,T=20,errors,67,51,83,transcribed,0,-4.2354016,4.2354016,2,"
-        "value,differs,,,,"
+        "P-1.a,p1,sec 3,test errors,T=20,errors,67,51,83,transcribed,0,-4.2354016,4.2354016,2,value,differs,,,,"
     )
     assert list(written.parent.iterdir()) == [written]
 

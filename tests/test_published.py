@@ -189,9 +189,7 @@ def test_a_twice_used_id_is_named_with_both_places(tmp_path: Path) -> None:
     other = table(tmp_path, GOOD.replace("some2001", "other1999"), name="other1999.csv")
     with pytest.raises(UserError) as caught:
         load(tmp_path)
-    assert f"{tmp_path / 'some2001.csv'}: line 2: id 'A-1' already stands in {other}: line 2" in str(
-        caught.value
-    )
+    assert f"{tmp_path / 'some2001.csv'}: line 2: id 'A-1' already stands in {other}: line 2" in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -85,9 +85,7 @@ def read(path: Path) -> list[Published]:
     rows = []
     for line, row in _rows(path):
         if row.id in lines:
-            raise UserError(
-                f"{path}: line {line}: id {row.id!r} already stands in line {lines[row.id]}; rename one"
-            )
+            raise UserError(f"{path}: line {line}: id {row.id!r} already stands in line {lines[row.id]}; rename one")
         lines[row.id] = line
         rows.append(row)
     return rows
@@ -108,17 +106,13 @@ def stem_of(name: str, published: Container[str]) -> str | None:
 def _rows(path: Path) -> Iterator[tuple[int, Published]]:
     for line, cells in read_table(path, COLUMNS, _REMEDY):
         text = dict(zip(COLUMNS, cells, strict=True))
-        value, low, high = (
-            number(path, line, column, text[column], _REMEDY) for column in ("value", "low", "high")
-        )
+        value, low, high = (number(path, line, column, text[column], _REMEDY) for column in ("value", "low", "high"))
         one_of(path, line, "confidence", text["confidence"], CONFIDENCES, _REMEDY)
         one_of(path, line, "role", text["role"], ROLES, _REMEDY)
         if not text["id"] or any(letter.isspace() for letter in text["id"]):
             raise UserError(f"{path}: line {line}: id must be one word, not {text['id']!r}; {_REMEDY}")
         if text["paper"] != path.stem:
-            raise UserError(
-                f"{path}: line {line}: paper must be {path.stem!r} as the file; move the row or mend it"
-            )
+            raise UserError(f"{path}: line {line}: paper must be {path.stem!r} as the file; move the row or mend it")
         ends = [end for end in (low, value, high) if end is not None]
         if ends != sorted(ends):
             raise UserError(f"{path}: line {line}: low, value and high must not fall; {_REMEDY}")

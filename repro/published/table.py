@@ -88,9 +88,7 @@ def one_of(path: Path, line: int, column: str, cell: str, allowed: Sequence[str]
         UserError: the word is not in it.
     """
     if cell not in allowed:
-        raise UserError(
-            f"{path}: line {line}: {column} must be one of {', '.join(allowed)}, not {cell!r}; {remedy}"
-        )
+        raise UserError(f"{path}: line {line}: {column} must be one of {', '.join(allowed)}, not {cell!r}; {remedy}")
 
 
 def _check_header(path: Path, header: list[str], columns: Sequence[str], remedy: str) -> None:

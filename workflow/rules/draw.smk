@@ -1,50 +1,57 @@
 # Figures and comparisons, from recorded results, for every scale that has any.
 
-DRAWN = {}  # scale -> section name -> figure
-COMPARED = {}  # scale -> comparison.csv
+# (scale, section, files that must be complete first)
+TO_DRAW = [(RUN, section, TRAINED[section.name]) for section in RUN.sections()]
+for other in OTHERS:
+    TO_DRAW += [
+        (other, section, [str(runs_csv(other, section))]) for section in recorded(other)
+    ]
+FIGURES = {
+    (scale.name, section.name): str(figure_path(scale, section))
+    for scale, section, _ in TO_DRAW
+}
 
-
-def drawing_rules(scale, sections, trained):
-    DRAWN[scale.name] = {section.name: str(figure_path(scale, section)) for section in sections}
-    for section in sections:
-
-        rule:
-            name: f"draw_{scale.name}_{identifier(section)}"
-            input:
-                sources(section),
-                trained(section),
-            output:
-                png=figure_path(scale, section),
-                csv=figure_path(scale, section).with_suffix(".csv"),
-                txt=figure_path(scale, section).with_suffix(".txt"),
-            params:
-                name=section.name,
-                config=str(scale.path),
-            threads: 1
-            shell:
-                PYTHON + " draw {params.name} --config {params.config}"
-
-
-    COMPARED[scale.name] = str(comparison_path(scale))
+for scale, section, complete in TO_DRAW:
 
     rule:
-        name: f"compare_{scale.name}"
+        name:
+            f"draw_{scale.name}_{identifier(section)}"
         input:
-            [trained(section) for section in sections],
-            [DRAWN[scale.name][section.name] for section in sections],
+            sources(section),
+            complete,
+        output:
+            png=figure_path(scale, section),
+            csv=figure_path(scale, section).with_suffix(".csv"),
+            txt=figure_path(scale, section).with_suffix(".txt"),
+        threads: 1
+        params:
+            name=section.name,
+            config=str(scale.path),
+        shell:
+            PYTHON + " draw {params.name} --config {params.config}"
+
+
+# name of a scale -> (the scale, what must be complete first, whose change makes the comparison out of date)
+TO_COMPARE = {}
+for scale, section, complete in TO_DRAW:
+    _, files, code = TO_COMPARE.setdefault(scale.name, (scale, [], set()))
+    # The figures are waited for because drawing puts finished runs on record too.
+    files += [*complete, FIGURES[scale.name, section.name]]
+    code.update(map(str, sources(section)))
+
+for scale, files, code in TO_COMPARE.values():
+
+    rule:
+        name:
+            f"compare_{scale.name}"
+        input:
+            files,
+            sorted(code | set(map(str, machine.sources_of("repro.comparison")))),
             sorted(str(path) for path in Path("repro/published").glob("*.csv")),
-            machine.sources_of("repro.comparison"),
-            {str(path) for section in sections for path in sources(section)},
         output:
             comparison_path(scale),
+        threads: 1
         params:
             config=str(scale.path),
-        threads: 1
         shell:
             PYTHON + " compare --config {params.config}"
-
-
-drawing_rules(RUN, RUN.sections(), lambda section: TRAINED[section.name])
-for other in OTHERS:
-    if recorded(other):
-        drawing_rules(other, recorded(other), lambda section, scale=other: [str(runs_csv(scale, section))])

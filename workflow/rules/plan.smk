@@ -20,7 +20,10 @@ def or_stop(what, *words):
         raise WorkflowError(str(error))
 
 
-RUN = or_stop(configs.load, Path(config.get("file", f"config/{config.get('scale', 'quick')}.yaml")))
+RUN = or_stop(
+    configs.load,
+    Path(config.get("file", f"config/{config.get('scale', 'quick')}.yaml")),
+)
 OTHERS = [
     or_stop(configs.load, Path("config", f"{name}.yaml"))
     for name in configs.SCALES
@@ -34,7 +37,9 @@ def runs_csv(scale, section):
 
 def recorded(scale):
     """Sections of a scale that have results."""
-    return [section for section in scale.sections() if runs_csv(scale, section).exists()]
+    return [
+        section for section in scale.sections() if runs_csv(scale, section).exists()
+    ]
 
 
 def sources(section):

@@ -3,9 +3,10 @@
 
 rule report:
     input:
-        [figure for figures in DRAWN.values() for figure in figures.values()],
-        list(COMPARED.values()),
+        FIGURES.values(),
+        [str(comparison_path(scale)) for scale, _, _ in TO_COMPARE.values()],
         machine.sources_of("repro.report"),
+        "repro/report.html.jinja",
     output:
         "report.html",
     threads: 1
@@ -16,13 +17,15 @@ rule report:
 for paper, sections in RUN.papers.items():
 
     rule:
-        name: paper
+        name:
+            paper
         input:
-            [DRAWN[RUN.name][section.name] for section in sections.values()],
+            [FIGURES[RUN.name, section.name] for section in sections.values()],
 
     for section in sections.values():
 
         rule:
-            name: identifier(section)
+            name:
+                identifier(section)
             input:
-                DRAWN[RUN.name][section.name],
+                FIGURES[RUN.name, section.name],

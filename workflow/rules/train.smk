@@ -5,82 +5,106 @@
 # record, so neither file times nor sources make anything run again.
 
 TRAINED = {}  # section name -> files to wait for before its results are complete
+JOBS = (
+    []
+)  # (section, its missing runs that one job does, result files of runs they need), scales paper and cluster
+MADE = {}  # digest of a run -> the result file some job makes
 
 
 def needed_sections(section):
     """Other sections whose runs a section's runs need."""
-    names = {f"{need.paper}.{need.experiment}" for run in RUN.runs(section) for _, need in run.needs}
+    names = {
+        f"{need.paper}.{need.experiment}"
+        for run in RUN.runs(section)
+        for _, need in run.needs
+    }
     return [RUN.section(name) for name in sorted(names - {section.name})]
 
 
-def job_groups(runs):
-    """Missing runs by job: as many seeds of an arm together as the arm says."""
+def missing_in_cache(runs):
+    """Runs, each once, that no job makes yet and whose results are not in the cache."""
+    once = {run.digest: run for run in runs}
+    return [
+        run
+        for digest, run in once.items()
+        if digest not in MADE and not runner.result_file(run).exists()
+    ]
+
+
+def plan_jobs(section, runs):
+    """Jobs for these runs and before them for what they need; an arm says how many seeds go into a job."""
     groups = {}
-    for run in runs:
-        groups.setdefault((run.arm.name, run.seed // run.arm.seeds_per_job), []).append(run)
-    return groups.values()
+    for run in missing_in_cache(runs):
+        groups.setdefault((run.arm.name, run.seed // run.arm.seeds_per_job), []).append(
+            run
+        )
+    for group in groups.values():
+        needs = [need for run in group for _, need in run.needs]
+        for need in missing_in_cache(needs):
+            plan_jobs(RUN.section(f"{need.paper}.{need.experiment}"), [need])
+        group = missing_in_cache(group)
+        if group:
+            MADE.update({run.digest: str(runner.result_file(run)) for run in group})
+            JOBS.append(
+                (
+                    section,
+                    group,
+                    sorted(
+                        {MADE[need.digest] for need in needs if need.digest in MADE}
+                    ),
+                )
+            )
 
 
-if RUN.name == "quick":
-
-    for section in RUN.sections():
-        TRAINED[section.name] = [str(runs_csv(RUN, section))]
-
-        rule:
-            name: f"run_{identifier(section)}"
-            input:
-                sources(section),
-                [str(runs_csv(RUN, other)) for other in or_stop(needed_sections, section)],
-            output:
-                runs_csv(RUN, section),
-            params:
-                settings=digest_of([run.digest for run in or_stop(RUN.runs, section)]),
-                name=section.name,
-                config=str(RUN.path),
-            threads: 1
-            shell:
-                PYTHON + " run {params.name} --config {params.config} --again"
-
-else:
-
-    PLANNED = {}  # digest -> result file, so that no two jobs make the same thing
-
-    def plan_training(section, runs):
-        for group in job_groups(runs):
-            group = [run for run in group if run.digest not in PLANNED]
-            needs = {need.digest: need for run in group for _, need in run.needs}
-            for need in needs.values():
-                if need.digest not in PLANNED and not runner.result_file(need).exists():
-                    plan_training(RUN.section(f"{need.paper}.{need.experiment}"), [need])
-            if group:
-                train_rule(section, group, [n for n in needs.values() if not runner.result_file(n).exists()])
-
-    def train_rule(section, group, needs):
-        first = group[0]
-        PLANNED.update({run.digest: runner.result_file(run) for run in group})
-
-        rule:
-            name: f"train_{identifier(section)}_{first.arm.name}_{first.seed}".replace(".", "_")
-            input:
-                [ancient(str(PLANNED[need.digest])) for need in needs],
-            output:
-                [str(PLANNED[run.digest]) for run in group],
-            params:
-                name=section.name,
-                arm=first.arm.name,
-                seeds=" ".join(str(run.seed) for run in group),
-                config=str(RUN.path),
-            threads: 1
-            retries: 0
-            resources:
-                gpu=1 if RUN.device == "cuda" else 0,
-                mem_mb=2000,
-            shell:
-                PYTHON + " run {params.name} --arm {params.arm} --seed {params.seeds} --config {params.config}"
-
+if RUN.name != "quick":
     for section in RUN.sections():
         todo = or_stop(runner.missing, RUN, section)
-        plan_training(section, [run for run in todo if not runner.result_file(run).exists()])
-        TRAINED[section.name] = [str(PLANNED[run.digest]) for run in todo if run.digest in PLANNED]
+        plan_jobs(section, todo)
+        TRAINED[section.name] = [MADE[run.digest] for run in todo if run.digest in MADE]
         if runs_csv(RUN, section).exists():
             TRAINED[section.name].append(str(runs_csv(RUN, section)))
+
+
+for section in RUN.sections() if RUN.name == "quick" else []:
+    TRAINED[section.name] = [str(runs_csv(RUN, section))]
+
+    rule:
+        name:
+            f"run_{identifier(section)}"
+        input:
+            sources(section),
+            [str(runs_csv(RUN, other)) for other in or_stop(needed_sections, section)],
+        output:
+            runs_csv(RUN, section),
+        threads: 1
+        params:
+            settings=digest_of([run.digest for run in or_stop(RUN.runs, section)]),
+            name=section.name,
+            config=str(RUN.path),
+        shell:
+            PYTHON + " run {params.name} --config {params.config} --again"
+
+
+for section, group, needed in JOBS:
+
+    rule:
+        name:
+            f"train_{identifier(section)}_{group[0].arm.name}_{group[0].seed}".replace(
+                ".", "_"
+            )
+        input:
+            [ancient(path) for path in needed],
+        output:
+            [MADE[run.digest] for run in group],
+        threads: 1
+        resources:
+            gpu=1 if RUN.device == "cuda" else 0,
+            mem_mb=2000,
+        params:
+            name=section.name,
+            arm=group[0].arm.name,
+            seeds=" ".join(str(run.seed) for run in group),
+            config=str(RUN.path),
+        shell:
+            PYTHON
+            + " run {params.name} --arm {params.arm} --seed {params.seeds} --config {params.config}"
