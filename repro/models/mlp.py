@@ -31,7 +31,8 @@ def mlp(
         raise ValueError(f"layer sizes must be at least two positive widths, not {tuple(layer_sizes)}")
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator_seed(seed, "weights"))
+        # Not torch.manual_seed, which seeds every CUDA device too and would move the caller's state there.
+        torch.default_generator.manual_seed(generator_seed(seed, "weights"))
         for depth, (fan_in, fan_out) in enumerate(zip(layer_sizes, layer_sizes[1:], strict=False)):
             rate = dropout_input if depth == 0 else dropout_hidden
             if rate:

@@ -122,7 +122,11 @@ def _run_epoch(
     total = torch.zeros((), device=device)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(generator_seed(seed, "epoch", epoch))
+        # Not torch.manual_seed, which would move the caller's state on the devices that are not forked.
+        torch.default_generator.manual_seed(generator_seed(seed, "epoch", epoch))
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(generator_seed(seed, "epoch", epoch))
         order = torch.randperm(cases).to(device)
         for start in range(0, cases, batch_size):
             index = order[start : start + batch_size]
