@@ -142,7 +142,7 @@ def _run_epoch(
                 limit_incoming_norms(model, settings.max_norm_squared)
             total += loss.detach() * (len(index) / cases)
             step += 1
-            progress.step(total, start / cases)
+            progress.step(total, min(start + batch_size, cases) / cases)
     return float(total)
 
 
