@@ -14,7 +14,8 @@ class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014): zero with probability ``rate``, else divide by 1 - rate.
 
     ``rate`` is rounded to a multiple of 2^-16 and the scale uses the rounded rate, so the mean is kept
-    exactly, up to the rounding of the scale to the input's type. Draws come from the global generator of the input's device. The identity in eval mode.
+    exactly, up to the rounding of the scale to the input's type. Draws come from the global generator of
+    the input's device. The identity in eval mode.
 
     Raises:
         ValueError: rate outside [0, 1).

@@ -1,6 +1,7 @@
 """Feed-forward nets of rectified linear units."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -33,7 +34,7 @@ def mlp(
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed, which seeds every CUDA device too and would move the caller's state there.
         torch.default_generator.manual_seed(generator_seed(seed, "weights"))
-        for depth, (fan_in, fan_out) in enumerate(zip(layer_sizes, layer_sizes[1:], strict=False)):
+        for depth, (fan_in, fan_out) in enumerate(pairwise(layer_sizes)):
             rate = dropout_input if depth == 0 else dropout_hidden
             if rate:
                 layers.append(Dropout(rate))

@@ -35,5 +35,5 @@ class Training(BaseModel):
     @model_validator(mode="after")
     def _ramp_is_whole(self) -> "Training":
         if (self.momentum_start is not None) != (self.momentum_ramp_fraction > 0):
-            raise ValueError("momentum_start and momentum_ramp_fraction do something only together: set both or neither")
+            raise ValueError("momentum_start and momentum_ramp_fraction need each other: set both or neither")
         return self
