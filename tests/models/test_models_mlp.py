@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -18,9 +19,7 @@ def linears(net: nn.Sequential) -> list[nn.Linear]:
 @pytest.mark.parametrize("sizes", [(3, 2), (5, 7, 2), (784, 30, 20, 10)])
 def test_widths_and_order(sizes: tuple[int, ...]) -> None:
     net = mlp(sizes, seed=0)
-    assert [(layer.in_features, layer.out_features) for layer in linears(net)] == list(
-        zip(sizes[:-1], sizes[1:], strict=True)
-    )
+    assert [(layer.in_features, layer.out_features) for layer in linears(net)] == list(pairwise(sizes))
     assert [type(layer) for layer in net] == [nn.Linear, *[nn.ReLU, nn.Linear] * (len(sizes) - 2)]
     assert net(torch.zeros(4, sizes[0])).shape == (4, sizes[-1])
 

@@ -79,7 +79,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda", "cuda:0"):
         with pytest.raises(UserError, match=f"^device: {name} was asked for and there is none here; use cpu or auto$"):
             device_named(name)
-    with pytest.raises(UserError, match="^device: 'gpu' is no device; use cpu, cuda or auto$"):
+    with pytest.raises(UserError, match=r"^device: 'gpu' is no device; use cpu, cuda or auto$"):
         device_named("gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
