@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pytest
 import torch
@@ -210,7 +211,7 @@ def test_a_case_and_its_targets_stay_together_when_the_order_is_shuffled() -> No
     watched = Watched()
     watched.run(epochs=3)
     assert [len(batch) for batch in watched.seen] == [16, 16, 16, 16, 6] * 3
-    epochs = [sum(watched.seen[first : first + 5], []) for first in (0, 5, 10)]
+    epochs = [list(chain(*watched.seen[first : first + 5])) for first in (0, 5, 10)]
     assert all(sorted(epoch) == list(range(CASES)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs} | {tuple(range(CASES))}) == 4
     with pytest.raises(AssertionError, match="apart"):  # the check is sharp
