@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-SHIFT_LIMIT = 100.0  # logits; beyond it a softmax is saturated in float32 whatever the nets say
+SHIFT_LIMIT = 100.0  # logits; where the search for a shift begins, widened for nets with larger logits
 
 
 def shifted(logits: Tensor, classes: Sequence[int], shift: float) -> Tensor:
@@ -24,12 +24,15 @@ def best_shift(logits: Tensor, labels: Tensor, classes: Sequence[int]) -> tuple[
     """The shift with the fewest errors and that number (an oracle: it looks at the labels).
 
     Exact: the errors change only where a case's best logit inside ``classes`` overtakes its best one
-    outside, so all breakpoints are tried by one sort and two cumulative sums. Among equally good
-    intervals the one nearest to zero is taken, and its middle (its finite end, half a logit in, if it is
-    open).
+    outside, so one sort and one cumulative sum try every interval between two such breakpoints. Of equally
+    good intervals the one whose middle is nearest to zero is taken; the shift is that middle (half a logit
+    beyond the last breakpoint where the interval is open). An interval that ends where a case changes
+    from one wrong class to another ends there all the same.
+
+    Raises:
+        ValueError: no cases, or ``classes`` names no class or every class.
     """
-    inside = torch.zeros(logits.shape[1], dtype=torch.bool)
-    inside[list(classes)] = True
+    inside = _mask(logits, classes)
     best_in, which_in = logits[:, inside].max(1)
     best_out, which_out = logits[:, ~inside].max(1)
     right_in = inside.nonzero().squeeze(1)[which_in] == labels
@@ -37,7 +40,7 @@ def best_shift(logits: Tensor, labels: Tensor, classes: Sequence[int]) -> tuple[
     # A case is decided inside once shift > its threshold.
     threshold, order = (best_out - best_in).double().sort()
     gain = (right_in.long() - right_out.long())[order].cumsum(0)
-    right = int(right_out.sum()) + torch.cat([torch.zeros(1, dtype=torch.long), gain])
+    right = int(right_out.sum()) + torch.cat([gain.new_zeros(1), gain])
     # Interval k lies between threshold k-1 and k; intervals of no width (ties) cannot be chosen.
     low = torch.cat([threshold[:1] - 1.0, threshold])
     high = torch.cat([threshold, threshold[-1:] + 1.0])
@@ -55,14 +58,38 @@ def prior_matched_shift(logits: Tensor, classes: Sequence[int], prior: float, *,
     is the classes' share of the training set. The mean mass grows with the shift, so it is bisected.
 
     Raises:
-        ValueError: prior outside (0, 1).
+        ValueError: prior outside (0, 1), no cases, logits that are not finite, or ``classes`` names no
+            class or every class.
     """
     if not 0 < prior < 1:
         raise ValueError(f"prior must lie strictly between 0 and 1, not {prior}")
-    low, high = -SHIFT_LIMIT, SHIFT_LIMIT
+    inside = _mask(logits, classes)
+    if not logits.isfinite().all():
+        raise ValueError("logits must be finite to be shifted to a prior")
     logits = logits.double()
+
+    def mass(shift: float) -> float:
+        return float(torch.softmax(shifted(logits, classes, shift), -1)[:, inside].sum(1).mean())
+
+    low, high = -SHIFT_LIMIT, SHIFT_LIMIT
+    while mass(low) > prior:
+        low *= 2
+    while mass(high) < prior:
+        high *= 2
     while high - low > tolerance:
         middle = (low + high) / 2
-        mass = torch.softmax(shifted(logits, classes, middle), -1)[:, list(classes)].sum(1).mean()
-        low, high = (middle, high) if mass < prior else (low, middle)
+        if not low < middle < high:  # neighbouring floats
+            break
+        low, high = (middle, high) if mass(middle) < prior else (low, middle)
     return (low + high) / 2
+
+
+def _mask(logits: Tensor, classes: Sequence[int]) -> Tensor:
+    """Boolean (classes,): which columns are shifted."""
+    if not len(logits):
+        raise ValueError("there are no cases to find a shift on")
+    inside = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+    inside[list(classes)] = True
+    if not inside.any() or inside.all():
+        raise ValueError(f"classes must name some of the {logits.shape[1]} classes and not all: {list(classes)}")
+    return inside

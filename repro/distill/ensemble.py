@@ -1,5 +1,7 @@
 """Means of several models' predictions (Hinton, Vinyals, Dean 2015, section 5.4's two KL directions)."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ def arithmetic_mean(logits: Tensor) -> Tensor:
 
     ``logits`` has shape (members, cases, classes). The distribution that minimises the mean KL(p_m, q).
     """
-    return torch.logsumexp(torch.log_softmax(logits, -1), 0) - torch.log(torch.tensor(float(len(logits))))
+    return torch.logsumexp(torch.log_softmax(logits, -1), 0) - math.log(len(logits))
 
 
 def geometric_mean(logits: Tensor) -> Tensor:

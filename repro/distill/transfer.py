@@ -26,7 +26,12 @@ def only_classes(labels: Tensor, classes: Collection[int]) -> Tensor:
 
 
 def without_classes(labels: Tensor, classes: Collection[int]) -> Tensor:
-    """Sorted indices of the cases whose label is not in ``classes`` (errors as for ``only_classes``)."""
+    """Sorted indices of the cases whose label is not in ``classes`` (errors as for ``only_classes``).
+
+    Nothing to leave out leaves all cases.
+    """
+    if not classes:
+        return torch.arange(len(labels))
     only_classes(labels, classes)
     return only_classes(labels, set(labels.unique().tolist()) - set(classes))
 

@@ -14,7 +14,8 @@ class Dropout(nn.Module):
     """Inverted dropout (Srivastava et al. 2014): zero with probability ``rate``, else divide by 1 - rate.
 
     ``rate`` is rounded to a multiple of 2^-16 and the scale uses the rounded rate, so the mean is kept
-    exactly. Draws come from the global generator of the input's device. The identity in eval mode.
+    exactly, up to the rounding of the scale to the input's type. Draws come from the global generator of
+    the input's device. The identity in eval mode.
 
     Raises:
         ValueError: rate outside [0, 1).
@@ -22,9 +23,9 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self._dropped_levels = round(rate * LEVELS)
-        if not 0 <= self._dropped_levels < LEVELS:
+        if not 0 <= rate < 1:
             raise ValueError(f"dropout rate must be in [0, 1), not {rate}")
+        self._dropped_levels = min(round(rate * LEVELS), LEVELS - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self._dropped_levels:

@@ -1,7 +1,7 @@
 """Feed-forward nets of rectified linear units."""
 
-import itertools
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -32,8 +32,9 @@ def mlp(
         raise ValueError(f"layer sizes must be at least two positive widths, not {tuple(layer_sizes)}")
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator_seed(seed, "weights"))
-        for depth, (fan_in, fan_out) in enumerate(itertools.pairwise(layer_sizes)):
+        # Not torch.manual_seed, which seeds every CUDA device too and would move the caller's state there.
+        torch.default_generator.manual_seed(generator_seed(seed, "weights"))
+        for depth, (fan_in, fan_out) in enumerate(pairwise(layer_sizes)):
             rate = dropout_input if depth == 0 else dropout_hidden
             if rate:
                 layers.append(Dropout(rate))

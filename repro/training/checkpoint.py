@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
+from repro.errors import UserError
 from repro.training.curves import Point
 
 
@@ -23,14 +24,25 @@ class State:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file aside and rename it, so that readers never see half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a safetensors file aside and rename it, so that readers never see half of it.
+
+    Raises:
+        UserError: the folder cannot be written to (read-only, disk full).
+    """
+    content = serialised({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, part, metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
 
 
 def save(path: Path, state: State) -> None:
@@ -42,9 +54,9 @@ def load(path: Path, device: torch.device) -> State | None:
     """The state in ``path``; None where there is none or it cannot be read (the run then starts anew)."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
-            metadata = file.metadata()
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (FileNotFoundError, SafetensorError):
+        points = [Point.from_list(values) for values in json.loads(metadata["points"])]
+        return State(int(metadata["epoch"]), tensors, points)
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
         return None
-    points = [Point.from_list(values) for values in json.loads(metadata["points"])]
-    return State(int(metadata["epoch"]), tensors, points)

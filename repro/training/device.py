@@ -11,13 +11,17 @@ def device_named(name: str) -> torch.device:
     """``auto`` is CUDA where there is one, else the processor.
 
     Raises:
-        UserError: CUDA asked for and absent.
+        UserError: not a device's name, or CUDA (or that many CUDA devices) asked for and absent.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: cuda was asked for and there is none here; use cpu or auto")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device: {name!r} is no device; use cpu, cuda or auto") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device: {name} was asked for and there is none here; use cpu or auto")
+    return device
 
 
 def bf16_is_fast(device: torch.device) -> bool:

@@ -9,6 +9,14 @@ import hashlib
 
 
 def generator_seed(*key: int | str) -> int:
-    """A 63-bit seed for a random generator, a fixed function of the key."""
+    """A 63-bit seed for a random generator, a fixed function of the key.
+
+    Parts are told apart by how they print: 1 and "1" are the same.
+
+    Raises:
+        ValueError: a part with the separator "/" in it, which could stand for two parts.
+    """
+    if any("/" in str(part) for part in key):
+        raise ValueError(f"a key's parts may not hold '/': {key}")
     digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

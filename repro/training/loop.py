@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from repro.errors import UserError
 from repro.training import checkpoint as checkpoints
 from repro.training.curves import Point
 from repro.training.device import precision_used
@@ -31,7 +32,7 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, Mapping[str, float]]]  # split -> metric -> value
 
 
-class DivergedError(Exception):
+class DivergedError(UserError):
     """The loss stopped being a number; the message says in which run and when."""
 
 
@@ -122,7 +123,11 @@ def _run_epoch(
     total = torch.zeros((), device=device)
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(generator_seed(seed, "epoch", epoch))
+        # Not torch.manual_seed, which would move the caller's state on the devices that are not forked.
+        torch.default_generator.manual_seed(generator_seed(seed, "epoch", epoch))
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(generator_seed(seed, "epoch", epoch))
         order = torch.randperm(cases).to(device)
         for start in range(0, cases, batch_size):
             index = order[start : start + batch_size]
@@ -138,7 +143,7 @@ def _run_epoch(
                 limit_incoming_norms(model, settings.max_norm_squared)
             total += loss.detach() * (len(index) / cases)
             step += 1
-            progress.step(total, start / cases)
+            progress.step(total, min(start + batch_size, cases) / cases)
     return float(total)
 
 

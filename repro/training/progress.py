@@ -32,13 +32,14 @@ class Progress:
         self._bar.close()
 
     def step(self, loss_so_far: Tensor, epoch_share: float) -> None:
-        """Count a step; ``loss_so_far`` is the epoch's mean loss weighted by the share of it done."""
+        """Count a step; ``loss_so_far`` is the epoch's mean loss weighted by the share of it done,
+        this step included."""
         if self._bar.disable:
             return
         self._pending += 1
         now = time.monotonic()
         if now - self._shown_at >= REFRESH_S:
-            loss = float(loss_so_far) / epoch_share if epoch_share else float("nan")
+            loss = float(loss_so_far) / epoch_share
             self._bar.set_postfix_str(f"loss {loss:.4g}{self._evaluation}", refresh=False)
             self._bar.update(self._pending)
             self._pending, self._shown_at = 0, now

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Training(BaseModel):
@@ -31,3 +31,9 @@ class Training(BaseModel):
     jitter_pixels: int = Field(0, ge=0)
     precision: Literal["auto", "bf16", "float32"] = "auto"
     evaluate_every_epochs: int | None = Field(None, gt=0, description="None: after the last one only")
+
+    @model_validator(mode="after")
+    def _ramp_is_whole(self) -> "Training":
+        if (self.momentum_start is not None) != (self.momentum_ramp_fraction > 0):
+            raise ValueError("momentum_start and momentum_ramp_fraction need each other: set both or neither")
+        return self
