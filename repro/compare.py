@@ -11,6 +11,7 @@ direction, an ordering or a ratio, as paired differences over seeds), ``Model`` 
 - model: ``within`` or ``outside`` the printed band; ``undecided`` where there is none.
 - numbers that are only recollected (confidence ``unverified``), and values on other data than the paper's, are
   shown and not judged: ``not_judged``.
+  So are answers to rows whose role is not ``result``: what a paper set, or what was derived from its numbers.
 - ``not_run`` otherwise.
 """
 
@@ -177,11 +178,9 @@ def judge(
     if not answer.ours:
         return _row(name, printed, "not_run", "not_run", (), departures="no rows on record")
     if isinstance(answer, Model):
-        verdict = _model_verdict(answer.ours, printed)
-        kind = "model"
+        verdict, kind = _model_verdict(answer.ours, printed), "model"
     elif same_data:
-        verdict = _value_verdict(answer.ours, printed)
-        kind = "value"
+        verdict, kind = _value_verdict(answer.ours, printed), "value"
     else:
         verdict, kind = "not_judged", "claim"
     setting = _words(answer.setting or printed.setting, "" if same_data else f"on {data}")
@@ -240,7 +239,7 @@ def counts(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
 
 
 def _value_verdict(ours: Sequence[float], printed: Published) -> str:
-    if printed.confidence == "unverified":
+    if printed.confidence == "unverified" or printed.role != "result":
         return "not_judged"
     if printed.low is None and printed.high is None:
         return "undecided"
@@ -267,7 +266,7 @@ def _claim_verdict(claim: Claim) -> str:
 
 
 def _model_verdict(ours: Sequence[float], printed: Published) -> str:
-    if printed.confidence == "unverified":
+    if printed.confidence == "unverified" or printed.role != "result":
         return "not_judged"
     if printed.low is None or printed.high is None:
         return "undecided"
