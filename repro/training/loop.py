@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from repro.errors import UserError
 from repro.training import checkpoint as checkpoints
 from repro.training.curves import Point
 from repro.training.device import precision_used
@@ -31,7 +32,7 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 Evaluate = Callable[[nn.Module], Mapping[str, Mapping[str, float]]]  # split -> metric -> value
 
 
-class DivergedError(Exception):
+class DivergedError(UserError):
     """The loss stopped being a number; the message says in which run and when."""
 
 
