@@ -64,12 +64,13 @@ def read(path: Path) -> list[Published]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
+            reader = csv.reader(file, strict=True)
+            lines = [(reader.line_num, cells) for cells in reader]  # where a row ends, if a cell has line ends
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
+    if not lines or tuple(lines[0][1]) != COLUMNS:
         raise UserError(f"{path}: line 1: the columns must be {','.join(COLUMNS)}")
-    return [_row(path, number, cells) for number, cells in enumerate(lines[1:], start=2)]
+    return [_row(path, number, cells) for number, cells in lines[1:]]
 
 
 def stem_of(name: str, published: dict[str, Published]) -> str | None:
@@ -96,8 +97,9 @@ def _row(path: Path, number: int, cells: list[str]) -> Published:
     for column, allowed in (("confidence", CONFIDENCES), ("role", ROLES)):
         if row[column] not in allowed:
             raise UserError(f"{path}: line {number}: {column} must be one of {', '.join(allowed)}, not {row[column]!r}")
-    if not row["id"] or not row["paper"]:
-        raise UserError(f"{path}: line {number}: id and paper must not be empty")
+    for column in ("id", "paper"):
+        if not row[column]:
+            raise UserError(f"{path}: line {number}: {column} must not be empty")
     low, high = row["low"], row["high"]
     if isinstance(low, float) and isinstance(high, float) and low > high:
         raise UserError(f"{path}: line {number}: low {low:g} exceeds high {high:g}")
