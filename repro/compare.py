@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from repro.errors import UserError
 from repro.files import csv_text, read_csv, write_text
@@ -154,7 +155,7 @@ def judge(
     if stem is None:
         raise UserError(f"{answer.id}: no printed row has this id; add it to repro/published or mend the claim")
     printed = published[stem]
-    where = {"command": command, "hardware": hardware, "commit": commit}
+    where: dict[str, Any] = {"command": command, "hardware": hardware, "commit": commit}
     name = f"{answer.id}.{suffix}" if suffix else answer.id
     if isinstance(answer, NotRun):
         return _row(name, printed, "not_run", "not_run", (), departures=answer.reason)
