@@ -94,7 +94,11 @@ def test_other_data_have_other_folders_and_digests():
         ("scale: quick", "", "scale: is missing; add it"),
         ("scale: quick", "scale: huge", "scale: Input should be 'quick', 'paper' or 'cluster' (it is 'huge')"),
         ("hinton2015:", "hinton2051:", "hinton2051: unknown key; did you mean hinton2015?"),
-        ("  mnist_students:", "  mnist_student:", "hinton2015.mnist_student: no such experiment; did you mean mnist_st"),
+        (
+            "  mnist_students:",
+            "  mnist_student:",
+            "hinton2015.mnist_student: no such experiment; did you mean mnist_st",
+        ),
         ("  mnist_students:", "  _arms:", "hinton2015._arms: no such experiment"),
         ("batch_size", "batchsize", "mnist_students.teacher.training.batchsize: unknown key; did you mean batch_size?"),
         ("hard_weight: 1\n  ", "hardweight: 1\n  ", "mnist_students.student.hard_weight: is missing; add it"),
@@ -201,7 +205,25 @@ PIECES = [
     "", " ", "\n", "  ", ":", "-", "[", "]", "{", "}", "&a", "*a", "<<: ", "!!int ", "#", "'", '"', "|", "?", "%", "@", ",",
     "0", "-1", "11", "1e9", ".inf", ".nan", "null", "true", "2001-13-01", "0x_", "é", "\t", "\x00", "scale: quick\n",
 ]  # fmt: skip
-VALUES: list[Any] = [None, True, 0, -1, 3, 11, 0.5, -0.5, float("inf"), float("nan"), "", "x", "../y", [], [0], {}, {"a": 1}]
+VALUES: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    3,
+    11,
+    0.5,
+    -0.5,
+    float("inf"),
+    float("nan"),
+    "",
+    "x",
+    "../y",
+    [],
+    [0],
+    {},
+    {"a": 1},
+]
 
 
 def judged(text: str) -> None:

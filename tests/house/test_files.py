@@ -98,7 +98,7 @@ def test_text_is_written_as_it_is_and_makes_its_folder(tmp_path):
 @pytest.mark.parametrize("step", ["fsync", "write"])
 def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, one_line, step):
     paths = [tmp_path / name for name in ("a", "b", "c")]
-    write_files({path: b"old" for path in paths[:2]})
+    write_files(dict.fromkeys(paths[:2], b"old"))
     calls = []
 
     def full(*_: object) -> None:
@@ -117,7 +117,7 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, one_line, step):
 
         monkeypatch.setattr(Path, "open", open_)
     with pytest.raises(UserError) as raised:
-        write_files({path: b"new" for path in paths})
+        write_files(dict.fromkeys(paths, b"new"))
     monkeypatch.undo()
     assert one_line(raised.value) == f"{paths[2]}: cannot be written (No space left on device); nothing was changed"
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == {"a": b"old", "b": b"old"}

@@ -261,7 +261,9 @@ def test_where_the_cache_is(monkeypatch, environment: dict[str, str], expected):
     assert runner.cache_folder() == expected
 
 
-def test_a_device_that_is_not_there_is_one_line(toy_scale, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]):
+def test_a_device_that_is_not_there_is_one_line(
+    toy_scale, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
