@@ -20,11 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], None] = arguments.command
     try:
         command(arguments)
+        sys.stdout.flush()
     except UserError as error:
         print(f"repro: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader, such as head, has seen enough; nothing more is said at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("repro: interrupted; what was finished is on record, start again to go on", file=sys.stderr)

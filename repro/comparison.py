@@ -21,8 +21,10 @@ def comparison_path(scale: Scale) -> Path:
 
 def compare_scale(scale: Scale) -> Iterator[str]:
     """Write the scale's comparison; yields what a user should know: where it is, and which rows are old."""
+    asked: dict[Path, set[str]] = {}
     for section in scale.sections():
         runner.collect(scale, section)
+        asked[runner.RESULTS / section.folder(scale.name)] = {run.digest for run in scale.runs(section)}
     published = load_published()
     rows: list[compare.Row] = []
     papers = set(scale.papers)
@@ -32,6 +34,7 @@ def compare_scale(scale: Scale) -> Iterator[str]:
             continue
         rows += _rows(found, published)
         yield from _aged(found)
+        yield from _unasked(found, asked.get(folder))
     rows += compare.complete(rows, published, sorted(papers))
     path = comparison_path(scale)
     compare.write(path, rows)
@@ -61,6 +64,13 @@ def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
         )
         for answer in module.claims(found)
     ]
+
+
+def _unasked(found: Results, asked: set[str] | None) -> Iterator[str]:
+    """Rows of other settings than the config's stay, and count, until their runs are redone; the user is told."""
+    others = sum(row["digest"] not in asked for row in found.rows) if asked is not None else 0
+    if others:
+        yield f"{found.folder}: {others} of {len(found.rows)} rows were made with other settings than the config's"
 
 
 def _aged(found: Results) -> Iterator[str]:

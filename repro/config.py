@@ -11,6 +11,8 @@
 """
 
 import difflib
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,20 @@ from repro.errors import UserError
 from repro.experiment import Run, module_of, plan
 
 SCALES = ("quick", "paper", "cluster")
+_SHOWN = 60  # letters of a wrong value in a message
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key that stands twice is an error; PyYAML alone keeps the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+                seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
 
 
 class _Header(BaseModel):
@@ -90,10 +106,12 @@ def load(path: Path) -> Scale:
         UserError: no such file, not YAML, or a key or value that is wrong: one line with file, key, remedy.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    except yaml.YAMLError as error:
+    try:
+        content = yaml.load(text, _Loader)
+    except Exception as error:  # PyYAML lets any error of Python's through on malformed dates and numbers
         detail = " ".join(str(error).split())
         raise UserError(f"{path}: is not valid YAML ({detail})") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -112,7 +130,7 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
     if not isinstance(content, dict):
         raise UserError(f"{path}: {paper}: must map experiments to their settings")
     swapped = content.get("data")
-    if swapped is not None and not isinstance(swapped, str):
+    if swapped is not None and not (isinstance(swapped, str) and re.fullmatch(r"\w[\w.-]*", swapped)):
         raise UserError(f"{path}: {paper}.data: must be the name of a data set, not {swapped!r}")
     sections = {}
     for experiment, settings in content.items():
@@ -122,7 +140,7 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
             hint = _suggest(str(experiment), _experiments(paper))
             raise UserError(f"{path}: {paper}.{experiment}: no such experiment{hint}")
         module = module_of(paper, experiment)
-        config = _validate(module.Config, settings or {}, path, f"{paper}.{experiment}")
+        config = _validate(module.Config, {} if settings is None else settings, path, f"{paper}.{experiment}")
         own = module.DATA[scale]
         sections[experiment] = Section(paper, experiment, config, swapped or own, swapped not in (None, own))
     return sections
@@ -130,7 +148,7 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
 
 def _validate(model: type[BaseModel], content: Any, path: Path, prefix: str) -> Any:
     try:
-        return model.model_validate(content)
+        config = model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         keys = [str(part) for part in first["loc"]]
@@ -140,8 +158,23 @@ def _validate(model: type[BaseModel], content: Any, path: Path, prefix: str) -> 
         elif first["type"] == "missing":
             message = "is missing; add it"
         else:
-            message = f"{first['msg']} (it is {first['input']!r})"
+            shown = repr(first["input"])
+            message = f"{first['msg']} (it is {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
         raise UserError(f"{path}: {where}: {message}") from None
+    if wrong := _endless(config.model_dump(mode="python"), prefix):
+        raise UserError(f"{path}: {wrong}: must be a finite number")
+    return config
+
+
+def _endless(value: Any, where: str) -> str:
+    """Where the first number stands that is infinite or none; empty if there is none."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else where
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    else:
+        items = list(enumerate(value)) if isinstance(value, (list, tuple)) else []
+    return next((found for key, part in items if (found := _endless(part, f"{where}.{key}"))), "")
 
 
 def _fields_at(model: type[BaseModel], keys: list[str]) -> list[str]:

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Command-line entry points print it on one line to stderr and exit with status 2.
     """
+
+    def __str__(self) -> str:
+        # A path or a key may hold a line end.
+        return " ".join(super().__str__().splitlines())

@@ -23,6 +23,7 @@ There is no registry: a section ``hinton2015: mnist_students:`` in a config file
 import hashlib
 import importlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,8 @@ class Arm:
     seeds_per_job: int = 1  # seeds that one job of the workflow does in turn, for runs of a few seconds
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):  # it names a folder
+            raise UserError(f"arm {self.name!r}: a name is of letters, digits and . _ + -")
         if self.seeds < 1:
             raise UserError(f"arm {self.name}: seeds must be at least 1, not {self.seeds}")
 
@@ -122,7 +125,7 @@ def module_of(paper: str, experiment: str) -> ModuleType:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
+        if error.name and f"{name}.".startswith(f"{error.name}."):
             raise UserError(f"{paper}.{experiment}: no such experiment ({name} is not there)") from None
         raise
     missing = [part for part in MODULE_PARTS if not hasattr(module, part)]
@@ -175,7 +178,8 @@ class _Planner:
             listed = module_of(self._paper, experiment).arms(self._sections[experiment])
             arms = {arm.name: arm for arm in listed}
             if len(arms) < len(listed):
-                raise UserError(f"{self._paper}.{experiment}: two arms of one name")
+                twice = next(name for name in arms if [arm.name for arm in listed].count(name) > 1)
+                raise UserError(f"{self._paper}.{experiment}: two arms are called {twice}; name each condition once")
             self._arms[experiment] = arms
         return self._arms[experiment]
 
@@ -199,6 +203,8 @@ class _Planner:
             count = self.arms(source)[need.arm].seeds if need.arm in self.arms(source) else 1
             wanted = seed % count if need.seed is None else need.seed
             label = need.arm if need.seed is None else f"{need.arm}.{need.seed}"
+            if any(label == other for other, _ in needs):
+                raise UserError(f"{self._paper}.{experiment}: arm {arm_name} needs two things called {label}")
             needs.append((label, self.run(source, need.arm, wanted)))
         content = {
             "experiment": f"{self._paper}.{experiment}",

@@ -5,11 +5,15 @@ import csv
 import fcntl
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
+
+# As Python writes numbers. A digest such as 12345678e9012345, a version 007 or 1_000 are words.
+_NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:e[+-][0-9]+)?|inf|nan)")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -18,17 +22,31 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UserError: the folder cannot be written to (read-only, disk full).
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_files({path: text.encode()})
+
+
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all are written aside before the first takes its place.
+
+    Raises:
+        UserError: a folder cannot be written to (read-only, disk full).
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            for path, content in contents.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with parts[path].open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for path, part in parts.items():
+                part.replace(path)
         finally:
-            part.unlink(missing_ok=True)
+            for part in parts.values():
+                with contextlib.suppress(OSError):
+                    part.unlink()
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
 
@@ -43,38 +61,45 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return buffer.getvalue()
 
 
-def read_csv(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Header and rows, numbers as numbers and empty cells as None.
+def read_csv(path: Path, words: Collection[str] = ()) -> tuple[list[str], list[dict[str, Any]]]:
+    """Header and rows, numbers as numbers and empty cells as None; columns in ``words`` stay text.
 
     Raises:
-        UserError: the file cannot be read, or a row has not as many cells as the header.
+        UserError: the file cannot be read, is cut off, or a row has not as many cells as the header.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    lines = list(csv.reader(io.StringIO(text)))
-    if not lines:
+    if not text:
         raise UserError(f"{path}: is empty; delete it or restore it from version control")
-    header, *body = lines
+    if not text.endswith("\n"):
+        raise UserError(f"{path}: its last line is cut off; restore it from version control or delete it")
+    try:
+        header, *body = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise UserError(f"{path}: is not a CSV file ({error}); restore it from version control or delete it") from None
     for number, cells in enumerate(body, start=2):
         if len(cells) != len(header):
             raise UserError(
                 f"{path}: line {number} has {len(cells)} cells, the header {len(header)}; "
                 "the file is damaged: restore it from version control or delete it"
             )
-    return header, [dict(zip(header, map(_value, cells), strict=True)) for cells in body]
+    return header, [
+        {name: (cell or None) if name in words else _value(cell) for name, cell in zip(header, cells, strict=True)}
+        for cells in body
+    ]
 
 
 def _value(cell: str) -> Any:
     if cell == "":
         return None
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            value = kind(cell)
-            # "007" and "1_000" are words, not numbers
-            return value if cell[0] in "+-.0123456789ni" and "_" not in cell else cell
-    return cell
+    if not _NUMBER.fullmatch(cell):
+        return cell
+    try:
+        return int(cell)
+    except ValueError:  # not an integer, or one of more digits than Python converts
+        return float(cell)
 
 
 @contextlib.contextmanager

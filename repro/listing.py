@@ -29,7 +29,7 @@ def lines(scale: Scale, name: str | None) -> Iterator[str]:
 
 def _line(scale: Scale, section: Section) -> str:
     runs, missing = scale.runs(section), runner.missing(scale, section)
-    title = (module_of(section.paper, section.experiment).__doc__ or "").strip().splitlines()[0]
+    title = (module_of(section.paper, section.experiment).__doc__ or "").strip().partition("\n")[0]
     spent = sum(_seconds(scale, section).values())
     cost = f"{spent / 60:.1f} minutes on record" if spent else "no cost on record"
     return f"  {section.experiment:24} {len(runs) - len(missing)}/{len(runs)} runs, {cost}. {title}"

@@ -74,8 +74,7 @@ def sources_of(module: str) -> tuple[Path, ...]:
         if path is None or name in seen:
             continue
         seen[name] = path
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        waiting.append(package)
+        waiting.append(name.rpartition(".")[0])
         waiting.extend(_imports(path))
     return tuple(sorted(set(seen.values())))
 

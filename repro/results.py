@@ -25,6 +25,9 @@ TIMING_HEAD = (
     "experiment", "arm", "hardware_class", "seed", "digest",
     "seconds", "hardware", "threads", "commit", "sources", "finished",
 )  # fmt: skip
+HEADS = {"curves": CURVES_HEAD, "timing": TIMING_HEAD}  # of further tables: KEY
+WORDS = {"experiment", "arm", "hardware_class", "digest", "hardware", "commit", "sources", "finished"}
+META = ("paper", "experiment", "scale", "data", "config", "command")
 SETTING = "settings."
 
 
@@ -87,9 +90,12 @@ class Results:
         return self.table("timing")
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """Rows of ``<name>.csv``; empty where there is none."""
-        path = self.folder / f"{name}.csv"
-        return read_csv(path)[1] if path.exists() else []
+        """Rows of ``<name>.csv``; empty where there is none.
+
+        Raises:
+            UserError: the file is damaged or of another format.
+        """
+        return _table(self.folder, name)
 
 
 def load(folder: Path) -> Results | None:
@@ -129,28 +135,33 @@ def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> No
     is a file outside the results on which writers queue.
 
     Raises:
-        UserError: the folder holds another format, or cannot be written to.
+        UserError: the folder holds another format or damaged files (nothing is then written), or cannot be
+            written to.
+        ValueError: a metric or table has a name that the record itself uses.
     """
+    if taken := sorted({*RUNS_HEAD} & {*record.metrics} | {"runs", *HEADS} & {*record.tables}):
+        raise ValueError(f"{record.experiment} {record.arm}: {taken[0]} names a column or file of the record itself")
     key = {"arm": record.arm, "hardware_class": record.hardware_class, "seed": record.seed}
     head = {"experiment": record.experiment, **key, "digest": record.digest}
     with locked(lock):
-        rows = _rows(folder) if (folder / "runs.csv").exists() else []
-        known = _meta(folder) if (folder / "meta.json").exists() else {}
+        # All is read before anything is written: damaged files are left as they are found.
+        recorded_before = (folder / "runs.csv").exists()
+        rows = _rows(folder) if recorded_before else []
+        known = _meta(folder) if recorded_before or (folder / "meta.json").exists() else {}
+        points = [dict(zip(CURVES_HEAD[3:], values, strict=True)) for values in record.curves]
+        tables = {"curves": points, "timing": [dict(record.timing)], **record.tables}
+        before = {name: _table(folder, name) for name in tables}
+
         environments = [dict(e) for e in known.get("environments", [])]
         if dict(record.environment) not in environments:
             environments.append(dict(record.environment))
         content = {"format": FORMAT, **meta, "environments": environments}
         write_text(folder / "meta.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-        points = [dict(zip(CURVES_HEAD[3:], values, strict=True)) for values in record.curves]
-        tables = {"curves": points, "timing": [dict(record.timing)], **record.tables}
-        for name, new in tables.items():
-            path = folder / f"{name}.csv"
-            old = read_csv(path)[1] if path.exists() else []
-            lead = {"experiment": record.experiment, **key, "digest": record.digest}
-            front = TIMING_HEAD if name == "timing" else CURVES_HEAD if name == "curves" else KEY
-            new = [{**(lead if name == "timing" else key), **row} for row in new]
-            _write(path, front, [row for row in old if not _same(row, key)] + new)
+        for name, added in tables.items():
+            lead = head if name == "timing" else key
+            new = [{**lead, **row} for row in added]
+            kept = [row for row in before[name] if not _same(row, key)]
+            _write(folder / f"{name}.csv", HEADS.get(name, KEY), kept + new)
         settings = {SETTING + name: value for name, value in flat(record.settings).items()}
         row = {**head, **settings, **record.metrics}
         _write(folder / "runs.csv", RUNS_HEAD, [r for r in rows if not _same(r, key)] + [row])
@@ -170,17 +181,26 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "runs.csv"
-    header, rows = read_csv(path)
-    if tuple(header[: len(RUNS_HEAD)]) != RUNS_HEAD:
+    return _checked(folder / "runs.csv", RUNS_HEAD)
+
+
+def _table(folder: Path, name: str) -> list[dict[str, Any]]:
+    path = folder / f"{name}.csv"
+    return _checked(path, HEADS.get(name, KEY)) if path.exists() else []
+
+
+def _checked(path: Path, head: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a file whose columns begin with ``head`` and whose rows all say which run they are of."""
+    header, rows = read_csv(path, WORDS)
+    if tuple(header[: len(head)]) != head:
         raise UserError(
-            f"{path}: its columns are not those of format {FORMAT} (it begins {','.join(header[:5])}); "
+            f"{path}: its columns are not those of format {FORMAT} (it begins {','.join(header[: len(head)])}); "
             "move the folder away or restore it from version control"
         )
+    needed = [name for name in head if name in ("arm", "hardware_class", "digest")]
     for number, row in enumerate(rows, start=2):
-        if not isinstance(row["seed"], int) or row["arm"] is None or row["digest"] is None:
-            raise UserError(f"{path}: line {number}: arm, seed or digest is missing; restore the file")
-        row["arm"], row["digest"] = str(row["arm"]), str(row["digest"])
+        if not isinstance(row["seed"], int) or any(row[name] is None for name in needed):
+            raise UserError(f"{path}: line {number}: {', '.join(needed)} or seed is missing; restore the file")
     return rows
 
 
@@ -189,13 +209,17 @@ def _meta(folder: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
         version = meta["format"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: is missing or damaged ({error}); restore it from version control") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); restore it from version control") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: is damaged ({error}); restore it from version control") from None
     if version != FORMAT:
         raise UserError(
             f"{path}: results of format {version}, this program reads and writes format {FORMAT}; "
             "move the folder away, or use the version that made it"
         )
+    if lacking := [name for name in META if name not in meta]:
+        raise UserError(f"{path}: lacks {lacking[0]}; restore it from version control")
     return dict(meta)
 
 
@@ -210,14 +234,18 @@ def _natural(text: str) -> list[tuple[int, float, str]]:
 
 
 def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (_natural(str(row["arm"])), str(row["hardware_class"]), row["seed"])
+    # The name itself parts arms that read as one number, such as t2 and t2.0.
+    return (_natural(str(row["arm"])), str(row["arm"]), str(row["hardware_class"]), row["seed"])
 
 
 def _write(path: Path, front: Iterable[str], rows: list[dict[str, Any]]) -> None:
+    """Sorted rows; columns: ``front``, the settings by name, then the rest as the rows first fill them.
+
+    A cell read back as empty fills nothing, so that the order in which rows arrive does not show.
+    """
     rows = sorted(rows, key=_order)  # stable: rows of one run keep their order
-    columns = list(dict.fromkeys([*front, *(name for row in rows for name in row)]))
-    settings = [c for c in columns if c.startswith(SETTING)]
-    others = [c for c in columns if not c.startswith(SETTING)]
-    head = [c for c in others if c in front]
-    columns = [*head, *sorted(settings), *(c for c in others if c not in front)]
+    named = {name for row in rows for name in row}
+    filled = [name for row in rows for name, value in row.items() if value not in (None, "")]
+    settings = sorted(name for name in named if name.startswith(SETTING))
+    columns = list(dict.fromkeys([*front, *settings, *filled, *sorted(named)]))
     write_text(path, csv_text(columns, rows))

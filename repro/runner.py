@@ -5,18 +5,19 @@ then ``result.json`` and whatever other runs need of it. The row in ``results/``
 can be deleted at any time and only costs the time to make it again.
 """
 
-import contextlib
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from repro import machine, results
 from repro.config import Scale, Section
+from repro.errors import UserError
 from repro.experiment import Context, Result, Run, module_of
 from repro.files import locked, write_text
 
@@ -67,9 +68,9 @@ def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS
 def collect(scale: Scale, section: Section, root: Path = RESULTS) -> None:
     """Put on record the runs that are finished in the cache and have no row."""
     for run in missing(scale, section, root):
-        path = result_file(run)
-        if path.exists():
-            _put(scale, section, run, json.loads(path.read_text(encoding="utf-8")), root)
+        content = _left(result_file(run))
+        if content is not None:
+            _put(scale, section, run, content, root)
 
 
 def _finished(scale: Scale, run: Run, device: str, *, again: bool = False) -> dict[str, Any]:
@@ -80,17 +81,27 @@ def _finished(scale: Scale, run: Run, device: str, *, again: bool = False) -> di
         if again:
             path.unlink(missing_ok=True)
             (work / CHECKPOINT).unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+        if (left := _left(path)) is not None:
+            return left
         inputs = {}
         for label, needed in run.needs:
             _finished(scale, needed, device)
             inputs[label] = work_folder(needed)
         work.mkdir(parents=True, exist_ok=True)
-        content = _run(run, device, inputs, work)
-        write_text(path, json.dumps(content, allow_nan=False))
+        # What is recorded is read back, so that it is the same now and when it comes out of the cache.
+        text = json.dumps(_run(run, device, inputs, work), allow_nan=False)
+        write_text(path, text)
         (work / CHECKPOINT).unlink(missing_ok=True)
-        return content
+        return dict(json.loads(text))
+
+
+def _left(path: Path) -> dict[str, Any] | None:
+    """What a finished run left in ``result.json``; None where there is none, or a damaged one (it is then redone)."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[str, Any]:
@@ -103,6 +114,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
     started = time.monotonic()
     result: Result = module.run(run.arm, run.seed, context)
     seconds = time.monotonic() - started
+    _refuse_endless(run, result)
     print(f"{run.name}: {_brief(result.metrics)} ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return {
         "metrics": dict(result.metrics),
@@ -120,6 +132,26 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
         },
         "environment": machine.versions(),
     }
+
+
+def _refuse_endless(run: Run, result: Result) -> None:
+    """Nothing that is infinite or no number goes on record.
+
+    Raises:
+        UserError: naming the run and the first such metric, point or table cell.
+    """
+
+    def found() -> Iterator[tuple[str, Any]]:
+        yield from result.metrics.items()
+        for epoch, _, split, metric, value in result.curves:
+            yield f"{split} {metric} after epoch {epoch}", value
+        for table, rows in result.tables.items():
+            for number, row in enumerate(rows, start=1):
+                yield from ((f"{name} in row {number} of table {table}", value) for name, value in row.items())
+
+    for name, value in found():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{run.name}: {name} is {value}; nothing of this run was recorded, mend its settings")
 
 
 def _put(scale: Scale, section: Section, run: Run, content: Mapping[str, Any], root: Path) -> None:

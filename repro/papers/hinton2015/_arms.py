@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from repro.training.settings import Training
 
@@ -24,7 +24,7 @@ class Rates(Section):
 class Net(Section):
     """Hidden layers and how they are trained."""
 
-    hidden: tuple[int, ...] = Field(min_length=1)
+    hidden: tuple[PositiveInt, ...] = Field(min_length=1)
     training: Training
 
     def settings(self, **changes: Any) -> dict[str, Any]:

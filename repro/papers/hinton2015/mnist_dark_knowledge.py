@@ -10,7 +10,7 @@ Trains nothing: it reads what the first teacher of ``mnist_students`` left.
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
@@ -24,7 +24,7 @@ PRINTED_DATA = "mnist"
 
 class Config(Section):
     digit: int = Field(2, ge=0, le=9)
-    temperatures: tuple[float, ...] = Field((1.0, 4.0, 20.0), min_length=1)
+    temperatures: tuple[PositiveFloat, ...] = Field((1.0, 4.0, 20.0), min_length=1)
     examples: int = Field(6, ge=2, description="images shown, a wrongly classified one among them if any")
 
 

@@ -13,7 +13,7 @@ of one core a run.
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Need, Result
@@ -28,8 +28,8 @@ PRINTED_DATA = "mnist"
 class Config(Section):
     seeds: int = Field(3, ge=1)
     net: Net
-    temperatures: tuple[float, ...] = Field(min_length=3, description="growing; of the trained students")
-    gradient_temperatures: tuple[float, ...] = Field(min_length=3, description="growing; of the exact check")
+    temperatures: tuple[PositiveFloat, ...] = Field(min_length=3, description="growing; of the trained students")
+    gradient_temperatures: tuple[PositiveFloat, ...] = Field(min_length=3, description="growing; of the exact check")
     gradient_cases: int = Field(1000, gt=0)
 
 

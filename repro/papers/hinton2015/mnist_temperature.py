@@ -16,7 +16,7 @@ Cost at scale ``paper``: 10 to 60 seconds of one core a run, 260 runs.
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Need, Result
@@ -36,7 +36,7 @@ class Width(Student):
 
 
 class Config(Section):
-    temperatures: tuple[float, ...] = Field(min_length=2)
+    temperatures: tuple[PositiveFloat, ...] = Field(min_length=2)
     widths: tuple[Width, ...] = Field(min_length=1)
 
 

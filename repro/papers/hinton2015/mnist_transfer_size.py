@@ -11,7 +11,7 @@ Cost at scale ``paper``: 15 to 60 seconds of one core a run.
 
 from collections.abc import Sequence
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Need, Result
@@ -27,7 +27,7 @@ KINDS = ("hard", "soft")
 class Config(Section):
     seeds: int = Field(3, ge=1)
     temperature: float = Field(20.0, gt=0)
-    sizes: tuple[int, ...] = Field(min_length=2, description="transfer cases")
+    sizes: tuple[PositiveInt, ...] = Field(min_length=2, description="transfer cases")
     least_steps: int = Field(gt=0, description="small sets are repeated until so many steps are done")
     student: Student
 

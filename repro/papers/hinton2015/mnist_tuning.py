@@ -12,7 +12,7 @@ get the same number of tries. Cost at scale ``paper``: about an hour of one core
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
@@ -27,16 +27,16 @@ PRINTED_DATA = "mnist"
 class StudentGrid(Net):
     """A net, and the rates at which every kind of student is made of it."""
 
-    hard_weight: float = Field(gt=0)
-    rates: tuple[float, ...] = Field(min_length=1)
-    temperatures: tuple[float, ...] = Field((20.0,), min_length=1)
+    hard_weight: PositiveFloat
+    rates: tuple[PositiveFloat, ...] = Field(min_length=1)
+    temperatures: tuple[PositiveFloat, ...] = Field((20.0,), min_length=1)
     kinds: tuple[Literal["hard", "soft", "soft_hard"], ...] = ("hard", "soft", "soft_hard")
 
 
 class Config(Section):
     held_out: int = Field(gt=0, description="training cases kept for validation")
     teacher: Net
-    teacher_rates: tuple[float, ...] = Field(min_length=1)
+    teacher_rates: tuple[PositiveFloat, ...] = Field(min_length=1)
     teacher_rate: float = Field(gt=0, description="of the teacher that the students of this experiment learn from")
     students: tuple[StudentGrid, ...]
 

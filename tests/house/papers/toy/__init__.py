@@ -1,0 +1,1 @@
+"""A paper that exists in tests only."""

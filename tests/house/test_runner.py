@@ -1,0 +1,274 @@
+"""Running: what is done is not done again, what was stopped goes on, what failed leaves nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from repro import config, experiment, results, runner
+from repro.config import Scale
+from repro.errors import UserError
+
+FOLDER = Path("results/quick/toy/coin")
+FILES = {"runs.csv", "curves.csv", "timing.csv", "meta.json", "shares.csv"}
+EVERYTHING = [f"toss {s}" for s in range(3)] + [f"toss.fair {s}" for s in range(3)] + ["mint 0", "mint 1"]
+
+
+def coin() -> ModuleType:
+    return experiment.module_of("toy", "coin")
+
+
+def section(scale: Scale) -> config.Section:
+    return scale.section("toy.coin")
+
+
+def execute_all(scale: Scale, **options: bool) -> list[str]:
+    """Executes every run; returns what was done for it, in order."""
+    coin().DONE.clear()
+    for run in scale.runs(section(scale)):
+        runner.execute(scale, run, **options)
+    return list(coin().DONE)
+
+
+def record() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+
+
+def run_of(scale: Scale, arm: str, seed: int) -> experiment.Run:
+    (run,) = [r for r in scale.runs(section(scale)) if (r.arm.name, r.seed) == (arm, seed)]
+    return run
+
+
+def drop_cache() -> None:
+    shutil.rmtree(runner.cache_folder())
+
+
+def test_a_study_is_run_recorded_and_not_run_again(toy_scale):
+    scale = toy_scale()
+    assert len(runner.missing(scale, section(scale))) == len(EVERYTHING)
+    assert sorted(execute_all(scale)) == sorted(EVERYTHING)
+    assert set(record()) == FILES
+    found = results.load(FOLDER)
+    assert found is not None
+    assert [(row["arm"], row["seed"]) for row in found.rows] == [tuple(_split(run)) for run in sorted(EVERYTHING)]
+    assert {row["digest"] for row in found.rows} == {run.digest for run in scale.runs(section(scale))}
+    assert found.meta["command"] == f"python -m repro run toy.coin --config {scale.path}"
+    assert set(found.meta["data_sha256"]) == {"sklearn.datasets.load_digits"}
+    assert all(row["threads"] >= 1 and row["finished"].endswith("+00:00") for row in found.timing)
+    assert runner.missing(scale, section(scale)) == []
+    before = record()
+    assert execute_all(scale) == []
+    assert record() == before
+
+
+def _split(run: str) -> tuple[str, int]:
+    arm, seed = run.split()
+    return arm, int(seed)
+
+
+def test_again_does_the_run_anew_and_not_what_it_needs(toy_scale):
+    scale = toy_scale()
+    execute_all(scale)
+    before = record()
+    coin().DONE.clear()
+    runner.execute(scale, run_of(scale, "toss", 1), again=True)
+    assert coin().DONE == ["toss 1"]
+    after = record()
+    assert {name for name in FILES if name != "timing.csv" and after[name] != before[name]} == set()
+
+
+def test_the_record_does_without_the_cache(toy_scale):
+    scale = toy_scale()
+    execute_all(scale)
+    before = record()
+    drop_cache()
+    assert runner.missing(scale, section(scale)) == []
+    assert execute_all(scale) == []
+    assert record() == before
+    runner.collect(scale, section(scale))
+    assert record() == before
+
+
+def test_what_is_needed_is_made_again_when_it_is_gone_and_its_row_stays(toy_scale):
+    scale = toy_scale()
+    execute_all(scale)
+    before = record()
+    drop_cache()
+    coin().DONE.clear()
+    runner.execute(scale, run_of(scale, "toss", 2), again=True)
+    assert coin().DONE == ["mint 0", "toss 2"]
+    after = record()
+    assert after["runs.csv"] == before["runs.csv"]
+    mint = [line for line in before["timing.csv"].decode().splitlines() if ",mint," in line]
+    assert mint == [line for line in after["timing.csv"].decode().splitlines() if ",mint," in line]
+
+
+def test_other_settings_are_other_runs(toy_scale):
+    execute_all(toy_scale())
+    longer = toy_scale("tosses: 20")
+    assert len(runner.missing(longer, section(longer))) == len(EVERYTHING)
+    runner.execute(longer, run_of(longer, "toss.fair", 0))
+    assert len(runner.missing(longer, section(longer))) == len(EVERYTHING) - 1
+    found = results.load(FOLDER)
+    assert found is not None
+    assert len(found.rows) == len(EVERYTHING), "the row took the place of the older one"
+    more = toy_scale("seeds: 4")
+    assert [run.name for run in runner.missing(more, section(more))] == [
+        "toy.coin toss seed 3",
+        "toy.coin toss.fair seed 0",
+        "toy.coin toss.fair seed 3",
+    ]
+
+
+def test_collect_records_what_finished_elsewhere(toy_scale):
+    scale = toy_scale()
+    execute_all(scale)
+    before = record()
+    shutil.rmtree("results")
+    coin().DONE.clear()
+    runner.result_file(run_of(scale, "mint", 1)).write_text('{"metrics": ')
+    runner.collect(scale, section(scale))
+    assert coin().DONE == []
+    assert [run.name for run in runner.missing(scale, section(scale))] == ["toy.coin mint seed 1"]
+    assert execute_all(scale) == ["mint 1"], "a damaged result is made anew"
+    assert record()["runs.csv"] == before["runs.csv"]
+    assert record()["curves.csv"] == before["curves.csv"]
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import repro.papers
+repro.papers.__path__.append(sys.argv[1])
+from repro import cli, config
+config._paper_packages, config._experiments = (lambda: ["toy"]), (lambda paper: ["coin"])
+sys.exit(cli.main(["run", "toy.coin", "--config", "toy.yaml"]))
+"""
+
+
+def test_after_kill_9_the_record_ends_the_same(toy_scale, root, tmp_path, monkeypatch):
+    scale = toy_scale()
+    killed = subprocess.run(
+        [sys.executable, "-c", CHILD, str(Path(__file__).parent / "papers")],
+        env={**os.environ, "PYTHONPATH": str(root), "TOY_KILL": "toss 1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -9, killed.stderr
+    assert "toy.coin toss seed 0: heads" in killed.stderr
+    assert [run.name for run in runner.missing(scale, section(scale))][0] == "toy.coin toss seed 1"
+    assert (runner.work_folder(run_of(scale, "toss", 1)) / "half").exists()
+    assert not runner.result_file(run_of(scale, "toss", 1)).exists()
+    done = execute_all(scale)
+    assert done[0] == "toss 1"
+    assert "mint 0" not in done
+    resumed = record()
+    shutil.rmtree("results")
+    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "another cache"))
+    execute_all(scale)
+    for name in FILES - {"timing.csv"}:
+        assert resumed[name] == record()[name], name
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        ("metric", "heads is nan"),
+        ("curve", "test heads after epoch 1 is nan"),
+        ("table", "share in row 1 of table shares is nan"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name_and_not_recorded(toy_scale, one_line, trouble, told):
+    scale = toy_scale(f"trouble: {trouble}")
+    run = run_of(scale, "toss", 1)
+    with pytest.raises(UserError) as raised:
+        runner.execute(scale, run)
+    assert one_line(raised.value).startswith("toy.coin toss seed 1: ")
+    assert told in str(raised.value)
+    assert not FOLDER.exists()
+    assert not runner.result_file(run).exists()
+    runner.collect(scale, section(scale))
+    assert {row["arm"] for row in results.load(FOLDER).rows} == {"mint"}, "what it needed is finished and on record"
+
+
+def test_a_run_that_raises_leaves_the_record_and_the_cache_as_they_were(toy_scale):
+    execute_all(toy_scale())
+    before = record()
+    scale = toy_scale("trouble: raise")
+    with pytest.raises(RuntimeError, match="the coin rolled away"):
+        runner.execute(scale, run_of(scale, "toss", 1))
+    assert record() == before
+    assert not runner.result_file(run_of(scale, "toss", 1)).exists()
+    assert not list(runner.cache_folder().rglob("*.part"))
+
+
+def test_a_full_disk_is_one_line_and_the_run_is_not_lost(toy_scale, monkeypatch, one_line):
+    scale = toy_scale()
+    run = run_of(scale, "toss.fair", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(results, "write_text", _full)
+        with pytest.raises(UserError) as raised:
+            runner.execute(scale, run)
+    assert "No space left" in one_line(raised.value)
+    coin().DONE.clear()
+    runner.execute(scale, run)
+    assert coin().DONE == [], "the result came from the cache"
+    found = results.load(FOLDER)
+    assert found is not None
+    assert len(found.rows) == 1
+
+
+def _full(path: Path, _: str) -> None:
+    raise UserError(f"{path}: cannot be written (No space left on device); nothing was changed")
+
+
+def test_the_same_row_now_and_from_the_cache(toy_scale):
+    scale = toy_scale()
+    run = run_of(scale, "toss.fair", 0)
+    runner.execute(scale, run)
+    before = record()
+    content = json.loads(runner.result_file(run).read_text())
+    assert content["metrics"]["share"] == results.load(FOLDER).rows[0]["share"]
+    shutil.rmtree("results")
+    runner.collect(scale, section(scale))
+    assert record() == before
+
+
+def test_runs_have_folders_of_their_own(toy_scale):
+    scale = toy_scale()
+    folders = {runner.work_folder(run) for s in (scale, toy_scale("tosses: 9")) for run in s.runs(section(s))}
+    assert len(folders) == 2 * len(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"REPRO_CACHE": "here"}, Path("here")),
+        ({"REPRO_CACHE": "", "XDG_CACHE_HOME": "/cache"}, Path("/cache/learning-from-models")),
+        ({"REPRO_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/home/x"}, Path("/home/x/.cache/learning-from-models")),
+    ],
+)
+def test_where_the_cache_is(monkeypatch, environment: dict[str, str], expected):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert runner.cache_folder() == expected
+
+
+def test_a_device_that_is_not_there_is_one_line(
+    toy_scale, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
+):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    scale = toy_scale()
+    wanted = config.Scale(scale.name, "cuda", scale.path, scale.papers)
+    with pytest.raises(UserError) as raised:
+        runner.execute(wanted, run_of(scale, "mint", 0))
+    assert "cuda was asked for and there is none here" in one_line(raised.value)

@@ -1,0 +1,97 @@
+"""Which files a number depends on, read from import statements."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from repro import machine
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of a few files in place of this one."""
+    files = {
+        "repro/__init__.py": "",
+        "repro/errors.py": "import json",
+        "repro/papers/__init__.py": "",
+        "repro/papers/toy/__init__.py": "from repro.errors import UserError",
+        "repro/papers/toy/coin.py": "import repro.data\ndef run():\n    from repro.papers.toy import _nets as nets\n",
+        "repro/papers/toy/_nets.py": "from repro.papers.toy import coin\nimport simulation.cluster, numpy\n",
+        "repro/papers/toy/other.py": "import repro.unused",
+        "repro/data/__init__.py": "x = 1",
+        "repro/data/sets.py": "",
+        "repro/unused.py": "",
+        "simulation/__init__.py": "",
+        "simulation/cluster.py": "if True:\n    try:\n        import repro.missing\n    except ImportError:\n        pass\n",
+    }
+    for name, content in files.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    monkeypatch.setattr(machine, "ROOT", tmp_path / "tree")
+    forget()
+    yield tmp_path / "tree"
+    forget()
+
+
+def forget() -> None:
+    """As a new process would begin."""
+    for cached in (machine.sources_of, machine.sources_digest, machine._imports):
+        cached.cache_clear()
+
+
+COIN = [
+    "repro/__init__.py", "repro/data/__init__.py", "repro/errors.py", "repro/papers/__init__.py",
+    "repro/papers/toy/__init__.py", "repro/papers/toy/_nets.py", "repro/papers/toy/coin.py",
+    "simulation/__init__.py", "simulation/cluster.py",
+]  # fmt: skip
+
+
+def test_sources_are_found_wherever_they_are_imported(tree):
+    found = machine.sources_of("repro.papers.toy.coin")
+    assert [str(path.relative_to(tree)) for path in found] == COIN
+    assert machine.sources_of("numpy.linalg") == ()
+    assert machine.sources_of("repro.gone") == ()
+
+
+def test_the_digest_changes_with_every_source_and_with_nothing_else(tree):
+    def digest() -> str:
+        forget()
+        return machine.sources_digest("repro.papers.toy.coin")
+
+    before = digest()
+    assert len(before) == 12
+    for name in ("repro/unused.py", "repro/papers/toy/other.py", "repro/data/sets.py"):
+        (tree / name).write_text("changed = True")
+        assert digest() == before, name
+    for name in COIN:
+        (tree / name).write_text((tree / name).read_text() + "\n# changed\n")
+        after = digest()
+        assert after != before, name
+        before = after
+
+
+def test_an_experiment_here_depends_on_what_it_imports_lazily(root):
+    found = {str(path.relative_to(root)) for path in machine.sources_of("repro.papers.hinton2015.mnist_students")}
+    assert {
+        "repro/papers/hinton2015/_nets.py", "repro/training/loop.py", "repro/data/sets.py", "repro/published/__init__.py",
+    } <= found  # fmt: skip
+    assert not any("mnist_tuning" in name or name.endswith("cli.py") for name in found)
+
+
+def test_what_a_number_was_made_on(monkeypatch):
+    assert machine.hardware("cpu").endswith(" cores")
+    assert {"python", "platform", "torch", "numpy"} <= machine.versions().keys()
+    for argv, told in (
+        (["/x/repro/__main__.py", "run", "a.b"], "python -m repro run a.b"),
+        (["/usr/bin/snakemake", "-n"], "snakemake -n"),
+    ):
+        monkeypatch.setattr(sys, "argv", argv)
+        assert machine.command() == told
+
+
+def test_outside_of_git_there_is_no_commit(tree, tmp_path):
+    machine.commit.cache_clear()
+    assert machine.commit() == ""
+    machine.commit.cache_clear()
