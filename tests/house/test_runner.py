@@ -163,7 +163,7 @@ def test_after_kill_9_the_record_ends_the_same(toy_scale, root, tmp_path, monkey
     )
     assert killed.returncode == -9, killed.stderr
     assert "toy.coin toss seed 0: heads" in killed.stderr
-    assert [run.name for run in runner.missing(scale, section(scale))][0] == "toy.coin toss seed 1"
+    assert runner.missing(scale, section(scale))[0].name == "toy.coin toss seed 1"
     assert (runner.work_folder(run_of(scale, "toss", 1)) / "half").exists()
     assert not runner.result_file(run_of(scale, "toss", 1)).exists()
     done = execute_all(scale)

@@ -8,7 +8,7 @@ import pytest
 from repro.errors import UserError
 from repro.plots.drawing import Drawing
 from repro.plots.save import save
-from repro.plots.style import axes, band, with_interval
+from repro.plots.style import axes, band, with_intervals
 
 DATA = [{"x": 1, "mean": 0.1 + 0.2, "low": None}, {"x": 2, "mean": 3, "low": 2.5, "note": "a, b"}]
 NAMES = ["coin.csv", "coin.png", "coin.txt"]
@@ -16,7 +16,7 @@ NAMES = ["coin.csv", "coin.png", "coin.txt"]
 
 def drawing(caption: str = "Shares of heads.\n  n = 3,\tscale quick. " + "Long. " * 30) -> Drawing:
     picture, (ax, _) = axes(2, height_in=2.0)
-    with_interval(ax, [1, 2], [0.3, 3], [None, 2.5], [None, 3.5], 0, label="ours")
+    with_intervals(ax, [(1, 0.3, None, None), (2, 3, 2.5, 3.5)], 0, label="ours")
     band(ax, 1, 2, label="printed")
     ax.set_xlabel("seed")
     ax.legend()
