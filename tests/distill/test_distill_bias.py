@@ -42,7 +42,7 @@ def intervals_middles(logits: Tensor, classes: list[int]) -> list[float]:
 
 
 @given(problems())
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 def test_best_shift_is_the_best_of_all_breakpoints(problem: tuple[Tensor, Tensor, list[int]]) -> None:
     logits, labels, classes = problem
     found, wrong = best_shift(logits, labels, classes)
@@ -53,7 +53,7 @@ def test_best_shift_is_the_best_of_all_breakpoints(problem: tuple[Tensor, Tensor
 
 
 @given(problems(), st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_best_shift_does_not_depend_on_order(problem: tuple[Tensor, Tensor, list[int]], random: object) -> None:
     logits, labels, classes = problem
     cases, columns = list(range(len(labels))), list(range(logits.shape[1]))
@@ -109,7 +109,7 @@ def test_shifted_moves_its_classes_and_nothing_else() -> None:
     st.lists(st.integers(0, 5), min_size=1, max_size=5, unique=True),
     st.sampled_from([0.1, 3.0, 300.0]),
 )
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 def test_the_mass_after_the_shift_is_the_prior(seed: int, prior: float, classes: list[int], scale: float) -> None:
     logits = scale * torch.randn(40, 6, generator=torch.Generator().manual_seed(seed))
     shift = prior_matched_shift(logits, classes, prior, tolerance=1e-6)
@@ -118,7 +118,7 @@ def test_the_mass_after_the_shift_is_the_prior(seed: int, prior: float, classes:
 
 
 @given(st.integers(0, 2**31), st.floats(0.05, 0.9), st.integers(0, 4))
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 def test_prior_matched_shift_is_monotone_and_blind_to_order(seed: int, prior: float, chosen: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = 4 * torch.randn(30, 5, generator=generator)
