@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -163,7 +162,7 @@ def test_after_kill_9_the_record_ends_the_same(toy_scale, root, tmp_path, monkey
     )
     assert killed.returncode == -9, killed.stderr
     assert "toy.coin toss seed 0: heads" in killed.stderr
-    assert runner.missing(scale, section(scale))[0].name == "toy.coin toss seed 1"
+    assert next(run.name for run in runner.missing(scale, section(scale))) == "toy.coin toss seed 1"
     assert (runner.work_folder(run_of(scale, "toss", 1)) / "half").exists()
     assert not runner.result_file(run_of(scale, "toss", 1)).exists()
     done = execute_all(scale)
@@ -261,9 +260,7 @@ def test_where_the_cache_is(monkeypatch, environment: dict[str, str], expected):
     assert runner.cache_folder() == expected
 
 
-def test_a_device_that_is_not_there_is_one_line(
-    toy_scale, monkeypatch: pytest.MonkeyPatch, one_line: Callable[..., str]
-):
+def test_a_device_that_is_not_there_is_one_line(toy_scale, monkeypatch, one_line):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
