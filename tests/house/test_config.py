@@ -191,8 +191,7 @@ hinton2015:
     teacher_rates: [0.1]
     teacher_rate: 0.2
     students:
-      - student: {<<: *net, rates: {hard: 1, soft: 1, soft_hard: 1}, hard_weight: 1}
-        rates: [0.1]
+      - {<<: *net, hard_weight: 1, rates: [0.1]}
 """
     scale = load(text)
     with pytest.raises(UserError) as raised:

@@ -35,7 +35,7 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
         settings = {"temperature": temperature, "soft_weight": 1.0, "hard_weight": 0.0}
         objective = nets.distilling(settings, data.train.labels, teacher["train"], device)
     judged_on = {"test": data.test}
-    model, points = nets.fit(arm.settings, seed, context, data.train, judged_on, objective)
+    model, points = nets.fit(arm.settings, nets.student_seed(seed), context, data.train, judged_on, objective)
     nets.leave_logits(context.work, model, data)
     metrics = nets.outcome(points, judged_on)
     logits = nets.logits_of(model, data.test.images)
@@ -61,7 +61,7 @@ def gradients(arm: Arm, seed: int, context: Context) -> Result:
     count = arm.settings["cases"]
     v = nets.left_logits(context.inputs["teacher"])["train"][:count].double()
     data = nets.image_set(context.data)
-    start = nets.logits_of(nets.build(arm.settings, data, seed), data.train.images[:count]).double()
+    start = nets.logits_of(nets.build(arm.settings, data, nets.student_seed(seed)), data.train.images[:count]).double()
     end = nets.left_logits(context.inputs["logits"])["train"][:count].double()
     z = start + (end - start) / 3
     classes = z.shape[1]

@@ -22,6 +22,7 @@ from repro.training.checkpoint import write_tensors
 from repro.training.curves import Point
 from repro.training.device import precision_used
 from repro.training.inputs import flat_float, inputs_for
+from repro.training.keys import generator_seed
 from repro.training.loop import Objective, train
 from repro.training.settings import Training
 
@@ -49,6 +50,15 @@ def build(settings: Mapping[str, Any], data: ImageSet, seed: int) -> nn.Sequenti
         dropout_input=training.dropout_input,
         dropout_hidden=training.dropout_hidden,
     )
+
+
+def student_seed(seed: int) -> int:
+    """The seed of a student's weights and of the order of its cases.
+
+    Apart from its teacher's: nets keyed alike begin with alike rows of weights, and an initialisation shared with
+    the teacher would help the student in a way that has nothing to do with soft targets.
+    """
+    return generator_seed(seed, "student")
 
 
 @torch.no_grad()
@@ -97,7 +107,8 @@ def fit(
     judged_on: Mapping[str, LabelledImages],
     objective: Objective,
 ) -> tuple[nn.Module, list[Point]]:
-    """Train a net on ``cases``; its curves count the errors on each split of ``judged_on``."""
+    """Train a net on ``cases`` with everything random keyed by ``seed``; its curves count the errors on each split of
+    ``judged_on``."""
     training = Training(**settings["training"])
     device = torch.device(context.device)
     model = build(settings, image_set(context.data), seed).to(device)
@@ -166,12 +177,17 @@ def fit_student(
         teacher = left_logits(context.inputs["teacher"])["train"]
         teacher = teacher if index is None else teacher[index]
     objective = distilling(settings, cases.labels, teacher, torch.device(context.device))
-    return fit(settings, seed, context, cases, {"test": data.test}, objective)
+    return fit(settings, student_seed(seed), context, cases, {"test": data.test}, objective)
 
 
 def run_student(arm: Arm, seed: int, context: Context) -> Result:
     """A whole run of a student on all training cases."""
     model, points = fit_student(arm.settings, seed, context)
+    return outcome_on_all_cases(arm, context, model, points)
+
+
+def outcome_on_all_cases(arm: Arm, context: Context, model: nn.Module, points: list[Point]) -> Result:
+    """The result of a net trained on all training cases, with its errors on them."""
     data = image_set(context.data)
     train_errors = errors(logits_of(model, data.train.images), data.train.labels)
     metrics = outcome(points, {"test": data.test}) | {"train_errors": train_errors}

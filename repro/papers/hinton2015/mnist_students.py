@@ -53,16 +53,13 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
     from repro.papers.hinton2015 import _nets as nets
 
+    if arm.name != "teacher":
+        return nets.run_student(arm, seed, context)
     data = nets.image_set(context.data)
-    teacher = nets.left_logits(context.inputs["teacher"])["train"] if arm.needs else None
-    objective = nets.distilling(arm.settings, data.train.labels, teacher, torch.device(context.device))
-    judged_on = {"test": data.test}
-    model, points = nets.fit(arm.settings, seed, context, data.train, judged_on, objective)
-    train_errors = nets.errors(nets.logits_of(model, data.train.images), data.train.labels)
-    if arm.name == "teacher":
-        nets.leave_logits(context.work, model, data)
-    metrics = nets.outcome(points, judged_on) | {"train_errors": train_errors}
-    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points))
+    objective = nets.distilling(arm.settings, data.train.labels, None, torch.device(context.device))
+    model, points = nets.fit(arm.settings, seed, context, data.train, {"test": data.test}, objective)
+    nets.leave_logits(context.work, model, data)
+    return nets.outcome_on_all_cases(arm, context, model, points)
 
 
 PRINTED = {"teacher": "KD-M01", "hard": "KD-M02", "soft": "KD-M03", "soft_hard": "KD-M03"}

@@ -81,7 +81,8 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     for folder in context.inputs.values():
         teacher = nets.left_logits(folder)["train"][kept]
     objective = nets.distilling(arm.settings, cases.labels, teacher, torch.device(context.device))
-    model, points = nets.fit(arm.settings, seed, context, cases, judged_on, objective)
+    key = seed if arm.name.startswith("teacher") else nets.student_seed(seed)
+    model, points = nets.fit(arm.settings, key, context, cases, judged_on, objective)
     if arm.name.startswith("teacher"):
         nets.leave_logits(context.work, model, data)
     metrics = nets.outcome(points, judged_on)

@@ -72,6 +72,11 @@ def claims(results: Results) -> Sequence[Answer]:
     heads = tuple(results.values("toss", "heads").values())
     return [
         Value("TOY-1.toss", heads),
-        Claim("TOY-1.fair", "heads, minted minus fair", tuple(results.paired("toss", "toss.fair", "heads")), "less"),
+        Claim(
+            "TOY-1.fair",
+            "heads, minted minus fair",
+            tuple(results.paired("toss", "toss.fair", "heads")),
+            direction="less",
+        ),
         NotRun("TOY-2", "nobody has such a coin"),
     ]
