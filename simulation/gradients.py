@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import vmap
 from torch.utils._pytree import tree_map
 
 from simulation.errors import UserError
@@ -107,45 +107,58 @@ class Layout:
 
 
 class Gradients:
-    """Gradients of a problem for stacked weights."""
+    """Gradients of a problem for stacked weights.
+
+    Copies do not touch each other, so the gradient of the sum of their losses holds each one's own.
+    """
 
     def __init__(self, problem: Problem, layout: Layout) -> None:
-        self.problem, self.layout = problem, layout
-        self._single = vmap(grad(problem.loss))
-        self._team = vmap(grad(_mean_over_team(problem.loss)))
+        self.layout = layout
+        self._loss = vmap(problem.loss)
+        self._team_loss = vmap(_mean_over_team(problem.loss))
         if problem.taught_loss is not None and problem.predict is not None:
-            self._taught = vmap(grad(problem.taught_loss))
-            self._taught_team = vmap(grad(_mean_over_team(problem.taught_loss)))
+            self._taught_loss = vmap(problem.taught_loss)
+            self._taught_team_loss = vmap(_mean_over_team(problem.taught_loss))
             self._predict = vmap(problem.predict)
             self._predict_team = vmap(vmap(problem.predict, in_dims=(None, 0)))
 
     def single(self, weights: Tensor, teachers: Sequence[Tensor], batch: Batch) -> Tensor:
         """One gradient per row: weights (K, size), teachers T x (K, size), batch (K, ...) -> (K, size)."""
-        with torch.no_grad():
-            if not teachers:
-                return self.layout.rows(self._single(self.layout.stacked(weights), batch))
-            told = _mean([self._predict(self.layout.stacked(t), batch) for t in teachers])
-            return self.layout.rows(self._taught(self.layout.stacked(weights), batch, told))
+        if not teachers:
+            return self._gradient(self._loss, weights, batch)
+        told = self._told(self._predict, teachers, batch)
+        return self._gradient(self._taught_loss, weights, batch, told)
 
     def team(self, weights: Tensor, teachers: Sequence[Tensor], batch: Batch, workers: int) -> Tensor:
         """Mean gradient of a team for each row: batch (K * workers, ...), workers of one row together."""
         if workers == 1:
             return self.single(weights, teachers, batch)
-        rows = len(weights)
-        batch = tree_map(lambda t: t.unflatten(0, (rows, workers)), batch)
+        batch = tree_map(lambda t: t.unflatten(0, (-1, workers)), batch)
         total = torch.zeros_like(weights)
-        stacked = self.layout.stacked(weights)
-        with torch.no_grad():
-            for begin in range(0, workers, TEAM_CHUNK):
-                end = min(begin + TEAM_CHUNK, workers)
-                part = tree_map(lambda t, a=begin, b=end: t[:, a:b], batch)
-                if teachers:
-                    told = _mean([self._predict_team(self.layout.stacked(t), part) for t in teachers])
-                    gradient = self._taught_team(stacked, part, told)
-                else:
-                    gradient = self._team(stacked, part)
-                total.add_(self.layout.rows(gradient), alpha=(end - begin) / workers)
+        for begin in range(0, workers, TEAM_CHUNK):
+            end = min(begin + TEAM_CHUNK, workers)
+            part = tree_map(lambda t, a=begin, b=end: t[:, a:b], batch)
+            if teachers:
+                told = self._told(self._predict_team, teachers, part)
+                gradient = self._gradient(self._taught_team_loss, weights, part, told)
+            else:
+                gradient = self._gradient(self._team_loss, weights, part)
+            total.add_(gradient, alpha=(end - begin) / workers)
         return total
+
+    def _gradient(self, loss: Callable[..., Tensor], weights: Tensor, *inputs: Any) -> Tensor:
+        stacked = {n: t.detach().requires_grad_() for n, t in self.layout.stacked(weights).items()}
+        total = loss(stacked, *inputs).sum()
+        each = torch.autograd.grad(total, list(stacked.values()), materialize_grads=True)
+        return self.layout.rows(dict(zip(stacked, each, strict=True)))
+
+    def _told(self, predict: Callable[..., Tensor], teachers: Sequence[Tensor], batch: Batch) -> Tensor:
+        """Mean of the teachers' predictions; nothing flows back into them."""
+        with torch.no_grad():
+            total = predict(self.layout.stacked(teachers[0]), batch)
+            for more in teachers[1:]:
+                total = total + predict(self.layout.stacked(more), batch)
+            return total / len(teachers)
 
 
 def _mean_over_team(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -154,10 +167,3 @@ def _mean_over_team(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return each.mean()
 
     return mean
-
-
-def _mean(predictions: Sequence[Tensor]) -> Tensor:
-    total = predictions[0]
-    for more in predictions[1:]:
-        total = total + more
-    return total / len(predictions)

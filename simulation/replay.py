@@ -27,6 +27,7 @@ from simulation.schedule import Kind, Schedule
 from simulation.versions import Needs, Versions, room
 
 State = tuple[Tensor, ...]
+Observer = Callable[[int, int, Parameters], None]
 
 
 class Rule(Protocol):
@@ -98,7 +99,7 @@ def replay(
     *,
     budget_bytes: int = 1 << 30,
     most_at_once: int = 512,
-    observe: Callable[[int, int, Parameters], None] | None = None,
+    observe: Observer | None = None,
     observe_every: int = 1,
 ) -> Replayed:
     """Learn as the schedule says, from one dictionary of initial parameters per group, on their device.
@@ -159,28 +160,26 @@ class _Replay:
         rows, at_once = room(self.needs, self.layout, budget_bytes, item, state_rows * self.layout.row_bytes)
         self.at_once = max(1, min(at_once, most_at_once) // self.groups)
         self.versions = Versions(self.layout, rows)
+        self.reads = [reads.tolist() for reads in self.needs.reads]
+        self.uses = [uses.tolist() for uses in self.needs.uses]
         self.position = [0] * self.groups
         self.states: list[State] = []
         for g, initial in enumerate(parameters):
-            row = self.versions.new(g, 0, int(self.needs.uses[g][0]))
+            row = self.versions.new(g, 0, self.uses[g][0])
             row.copy_(self.layout.flatten(initial))
             start = row.expand(self.team, -1) if self.local else row
             self.states.append(rule.state(torch.zeros_like(start)))
         self.mismatches: list[tuple[int, int]] = []
         self.checked = 0
+        self._observe: tuple[Observer, int] | None = None
 
-    def play(self, observe: Callable[[int, int, Parameters], None] | None, every: int) -> Replayed:
+    def play(self, observe: Observer | None, every: int) -> Replayed:
         ends = [len(reads) for reads in self.needs.reads]
+        self._observe = None if observe is None else (observe, every)
         bar = tqdm(total=sum(ends), unit="update", disable=None, leave=False)
 
-        def seen(g: int) -> None:
-            version = self.position[g]
-            if observe is not None and (version % every == 0 or version == ends[g]):
-                observe(g, version, self._parameters(g))
-
         for g in range(self.groups):
-            self._verify(g)
-            seen(g)
+            self._arrived(g, 0)
         while self.position != ends:
             ready = [(g, i) for g in range(self.groups) for i in self._ready(g)]
             if not ready:
@@ -190,11 +189,9 @@ class _Replay:
             if self.local:
                 for g, i in ready:
                     self._average(g, i)
-                    seen(g)
             else:
                 for (g, i), gradient in zip(ready, self._compute(ready), strict=True):
                     self._apply(g, i, gradient)
-                    seen(g)
             bar.update(len(ready))
         bar.close()
         final = [{n: t.clone() for n, t in self._parameters(g).items()} for g in range(self.groups)]
@@ -221,12 +218,12 @@ class _Replay:
 
     def _compute(self, ready: list[tuple[int, int]]) -> list[Tensor]:
         """Gradients of these updates, those with equally many teachers together."""
-        teachers = [self._teachers(g, i) for g, i in ready]
+        teachers = [self._teachers(g, i) for g, i in ready] if self.needs.taught else [()] * len(ready)
         result: list[Tensor] = [torch.empty(0)] * len(ready)
         for count in sorted(set(map(len, teachers))):
             chosen = [k for k, t in enumerate(teachers) if len(t) == count]
             items = [ready[k] for k in chosen]
-            weights = self.versions.gather([(g, int(self.needs.reads[g][i])) for g, i in items])
+            weights = self.versions.gather([(g, self.reads[g][i]) for g, i in items])
             taught = [self.versions.gather([teachers[k][t] for k in chosen]) for t in range(count)]
             steps = np.array([self.step[g][i] for g, i in items])
             if self.protocol.barrier:
@@ -241,9 +238,10 @@ class _Replay:
         return result
 
     def _apply(self, g: int, i: int, gradient: Tensor) -> None:
-        read = int(self.needs.reads[g][i])
-        new = self.versions.new(g, i + 1, int(self.needs.uses[g][i + 1]))
-        self.rule.apply(self.versions.row(g, i), gradient, self.states[g], i, i - read, new)
+        read = self.reads[g][i]
+        old = self.versions.row(g, i)
+        new = self.versions.new(g, i + 1, self.uses[g][i + 1])
+        self.rule.apply(old, gradient, self.states[g], i, i - read, new)
         self._finish(g, i, read)
 
     def _average(self, g: int, i: int) -> None:
@@ -265,7 +263,7 @@ class _Replay:
                 gradient = self.gradients.single(weights, taught, batch)
                 self.rule.apply(weights, gradient, state, step, 0, weights)
             total += weights.sum(dim=0)
-        new = self.versions.new(g, i + 1, int(self.needs.uses[g][i + 1]))
+        new = self.versions.new(g, i + 1, self.uses[g][i + 1])
         torch.div(total, self.team, out=new)
         for s in self.states[g]:
             if self.local.momentum == "reset":
@@ -276,21 +274,30 @@ class _Replay:
 
     def _finish(self, g: int, i: int, read: int) -> None:
         """Version i + 1 is there: what update i has read is needed once less."""
-        self.versions.drop(g, i)  # no longer the newest
-        self.versions.drop(g, read)
-        number = int(self.needs.span_of[g][i])
-        if number >= 0 and self.needs.last_of[g][number] == i:
-            for teacher in self.needs.spans[g][number].teachers:
-                self.versions.drop(*teacher)
-        self.position[g] = i + 1
-        self._verify(g)
+        if read == i:
+            self.versions.drop(g, i, 2)  # read, and no longer the newest
+        else:
+            self.versions.drop(g, i)
+            self.versions.drop(g, read)
+        if self.needs.taught:
+            number = int(self.needs.span_of[g][i])
+            if number >= 0 and self.needs.last_of[g][number] == i:
+                for teacher in self.needs.spans[g][number].teachers:
+                    self.versions.drop(*teacher)
+        self._arrived(g, i + 1)
 
-    def _verify(self, g: int) -> None:
-        key = (g, self.position[g])
-        if key in self.recorded:
+    def _arrived(self, g: int, version: int) -> None:
+        """A group has a new newest version: compare it with the recording, show it to the observer."""
+        self.position[g] = version
+        if self.recorded and (g, version) in self.recorded:
             self.checked += 1
-            if digest(self._parameters(g)) != self.recorded[key]:
-                self.mismatches.append(key)
+            if digest(self._parameters(g)) != self.recorded[g, version]:
+                self.mismatches.append((g, version))
+        if self._observe is None:
+            return
+        observe, every = self._observe
+        if version % every == 0 or version == len(self.reads[g]):
+            observe(g, version, self._parameters(g))
 
 
 def _recorded(schedule: Schedule) -> dict[tuple[int, int], int]:

@@ -26,8 +26,7 @@ class Versions:
         self._layout, self._most_rows = layout, most_rows
         self._made = 0
         self._free: list[Tensor] = []
-        self._row: dict[tuple[int, int], Tensor] = {}
-        self._uses: dict[tuple[int, int], int] = {}
+        self._kept: dict[tuple[int, int], tuple[Tensor, list[int]]] = {}  # row, uses that are left
 
     def new(self, group: int, version: int, uses: int) -> Tensor:
         """The row of a new version that will be dropped `uses` times; to be filled by the caller.
@@ -45,30 +44,27 @@ class Versions:
                 )
             self._made += 1
             row = torch.empty(self._layout.size, dtype=self._layout.dtype, device=self._layout.device)
-        self._row[group, version] = row
-        self._uses[group, version] = uses
+        self._kept[group, version] = (row, [uses])
         return row
 
     def __contains__(self, key: tuple[int, int]) -> bool:
-        return key in self._row
+        return key in self._kept
 
     def row(self, group: int, version: int) -> Tensor:
         """Weights (size,) of a version that is there."""
-        return self._row[group, version]
+        return self._kept[group, version][0]
 
     def gather(self, keys: Sequence[tuple[int, int]]) -> Tensor:
         """Weights of several versions, (K, size); a copy."""
-        return torch.stack([self._row[key] for key in keys])
+        return torch.stack([self._kept[key][0] for key in keys])
 
-    def drop(self, group: int, version: int) -> None:
-        """One use less; with the last one the row is free."""
-        key = (group, version)
-        left = self._uses[key] - 1
-        if left:
-            self._uses[key] = left
-        else:
-            self._free.append(self._row.pop(key))
-            del self._uses[key]
+    def drop(self, group: int, version: int, times: int = 1) -> None:
+        """Fewer uses are left; with the last one the row is free."""
+        row, uses = self._kept[group, version]
+        uses[0] -= times
+        if not uses[0]:
+            self._free.append(row)
+            del self._kept[group, version]
 
 
 @dataclass(frozen=True)
