@@ -1,8 +1,8 @@
 """How much of an all-reduce hides behind the backward pass when gradients travel in buckets.
 
 Gradients become ready from the last layer to the first. They are packed into buckets (PyTorch DDP: 25 MB,
-the first 1 MB); a bucket leaves when its last gradient is ready and the one before it has arrived. Li et al. 2020,
-"PyTorch Distributed: Experiences on Accelerating Data Parallel Training", section 3.2.3.
+the first 1 MB); a bucket leaves when its last gradient is ready and the one before it has arrived. Li et al.
+2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", section 3.2.3.
 """
 
 from collections.abc import Callable, Sequence
