@@ -161,7 +161,7 @@ def scatter_gather_broadcast(n: int, n_bytes: float, level: int = 0, copies: int
 # Several levels
 
 
-def _groups(shape: Shape, level: int) -> int:
+def groups_at(shape: Shape, level: int) -> int:
     """How many groups of members there are at a level."""
     return math.prod(shape[level + 1 :])
 
@@ -174,7 +174,7 @@ def flat_ring(shape: Shape, n_bytes: float) -> Stages:
     transfers = []
     for level in reversed(range(len(shape))):
         members = math.prod(shape[level:])  # each is left by one hop
-        groups = _groups(shape, level)
+        groups = groups_at(shape, level)
         leaving = groups if groups > 1 else 0  # of those hops, the ones that belong to a higher level
         if members > max(leaving, 1):
             transfers.append(Transfer(level, n - 1, n_bytes / n, members - leaving))
@@ -197,7 +197,7 @@ def hierarchical(
     *inner, top = used
     down: Stages = ()
     for level in inner:
-        down += ring_reduce_scatter(shape[level], n_bytes, level, _groups(shape, level))
+        down += ring_reduce_scatter(shape[level], n_bytes, level, groups_at(shape, level))
     return down + across(shape[top], n_bytes, top, 1) + tuple(reversed(down))
 
 
@@ -205,7 +205,7 @@ def hierarchical_broadcast(shape: Shape, n_bytes: float) -> Stages:
     """From one device to all: across the outermost level first, then inside every group."""
     stages: Stages = ()
     for level in reversed(range(len(shape))):
-        stages += tree_broadcast(shape[level], n_bytes, level, _groups(shape, level))
+        stages += tree_broadcast(shape[level], n_bytes, level, groups_at(shape, level))
     return stages
 
 
@@ -216,7 +216,7 @@ def hierarchical_all_gather(shape: Shape, n_bytes: float) -> Stages:
     """
     stages: Stages = ()
     for level in reversed(range(len(shape))):
-        stages += ring_all_gather(shape[level], n_bytes, level, _groups(shape, level))
+        stages += ring_all_gather(shape[level], n_bytes, level, groups_at(shape, level))
     return stages
 
 
