@@ -167,7 +167,7 @@ def server_path(
     pulling = _exposed(
         cluster, sizes[::-1], forward[::-1]
     )  # the mirror image: the first layer is needed first
-    incast = servers.incast_s_per_doubling * max(0, (clients - 1).bit_length()) if synchronous else 0.0
+    incast = servers.incast_s_per_doubling * math.log2(clients) if synchronous else 0.0
     per_direction = size / servers.bandwidth_bytes_per_s
     applied = size / servers.apply_bytes_per_s if servers.apply_bytes_per_s else 0.0
     service = per_direction * (2 if synchronous else 1) + applied

@@ -133,7 +133,10 @@ def _timing(cluster: Cluster, protocol: Protocol, compute_s: float, per_group: i
 
 @dataclass(frozen=True)
 class _Within:
-    """What the protocol inside a group asks for: durations for the engines, parts of a step, bytes."""
+    """What the protocol inside a group asks for: durations for the engines, parts of a step, bytes.
+
+    ``server_s`` is one worker's service after its gradient, all servers sharing it.
+    """
 
     durations: dict[str, int]
     link_s: float
@@ -163,23 +166,32 @@ def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: Co
 def _served(
     cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime
 ) -> _Within:
+    """Parameter servers, as engines count them: one service per worker, queued after its gradient.
+
+    Servers handle a synchronous step's layers as they come, while workers still compute, so that the step
+    lasts ``max(compute + way there and back, all services)``: the law that fits measured parameter servers.
+    Engines queue whole gradients, so they are given only the service that computing does not hide.
+    """
     path = server_path(cluster, workload, workers, synchronous, compute)
-    servers = cluster.parameter_servers
-    assert servers is not None
-    # Engines queue one update per worker; a node's workers reach the servers as one client.
-    share = path.clients / workers if synchronous else 1.0
-    service_ns = whole_ns(path.service_s * share)
+    assert cluster.parameter_servers is not None
+    servers = cluster.parameter_servers.count
+    link_s = path.inside_s + path.push_s + path.pull_s
+    service_s = path.service_s
+    notes: tuple[str, ...] = ()
+    if synchronous:
+        needed = path.service_s * path.clients  # by one server, for all clients
+        hidden = (compute.step_s + link_s) * servers if cluster.overlap else 0.0
+        service_s = max(path.service_s, needed - hidden) / workers
+        if path.clients != workers:
+            notes = (f"the workers of a node reach the servers as one of {path.clients} clients",)
+    service_ns = whole_ns(service_s)
     durations = {
         "push_ns": whole_ns(path.inside_s + path.push_s),
         "pull_ns": whole_ns(path.pull_s),
         "server_service_ns": service_ns,
-        "servers": servers.count if service_ns else 1,
+        "servers": servers if service_ns else 1,
     }
-    link_s = path.inside_s + path.push_s + path.pull_s
-    notes: tuple[str, ...] = ()
-    if path.clients != workers:
-        notes = (f"the workers of a node reach the servers as one of {path.clients} clients",)
-    return _Within(durations, link_s, path.service_s / servers.count, path.traffic, notes=notes)
+    return _Within(durations, link_s, service_s / servers, path.traffic, notes=notes)
 
 
 def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: ComputeTime) -> _Within:
@@ -208,26 +220,32 @@ def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: Com
 def _parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float]:
     """Seconds of one step by cause, adding up to the step.
 
-    Barrier protocols wait for the k-th of n workers, and for servers that are still busy with the others'
-    updates: ``max(compute + way there and back + own service, all services)``, the law that fits measured
-    parameter servers. Asynchronous workers overlap each other: a step of the whole group (one gradient of
-    every worker) takes one worker's cycle, or as long as the servers need for all updates.
+    Barrier protocols wait for the k-th of n workers; with servers that take gradients one by one, the last
+    of m is done when the k-th has come and those from k on are served, for the worst k. Asynchronous workers
+    overlap each other: a step of the whole group (one gradient of every worker) takes one worker's cycle, or
+    as long as the servers need for all updates.
     """
-    mean = timing.mean_compute_ns / NS
+    mean, service = timing.mean_compute_ns / NS, within.server_s
     n = protocol.total_workers
-    needed = protocol.workers if isinstance(protocol, BackupWorkers) else n
+    if not protocol.barrier:
+        own_path = mean + within.link_s + service
+        waiting = max(0.0, n * service - own_path)
+        return {"compute": mean, "straggler": 0.0, "link": within.link_s, "server": service + waiting}
+    needed = protocol.workers
     if isinstance(protocol, LocalSGD):
         waited = _local_rounds(timing, protocol)
-    elif protocol.barrier:
-        waited = expected_kth_ns(timing, needed, n) / NS
     else:
-        waited = mean
-    parts = {"compute": min(mean, waited), "straggler": max(0.0, waited - mean), "link": within.link_s}
-    served = within.durations.get("server_service_ns", 0) / within.durations.get("servers", 1) / NS
-    own_path = sum(parts.values()) + served
-    all_services = needed * served if protocol.barrier else n * served
-    parts["server"] = served + max(0.0, all_services - own_path)
-    return parts
+        waited = expected_kth_ns(timing, needed, n) / NS
+    done = waited + service
+    if service:
+        for k in {max(1, round(needed * share / 8)) for share in range(9)}:
+            done = max(done, expected_kth_ns(timing, k, n) / NS + (needed - k + 1) * service)
+    return {
+        "compute": min(mean, waited),
+        "straggler": max(0.0, waited - mean),
+        "link": within.link_s,
+        "server": done - waited,
+    }
 
 
 def _local_rounds(timing: Timing, protocol: LocalSGD) -> float:
