@@ -181,7 +181,7 @@ def _served(
     if synchronous:
         needed = path.service_s * path.clients  # by one server, for all clients
         hidden = (compute.step_s + link_s) * servers if cluster.overlap else 0.0
-        service_s = max(path.service_s, needed - hidden) / workers
+        service_s = max(0.0, needed - hidden) / workers
         if path.clients != workers:
             notes = (f"the workers of a node reach the servers as one of {path.clients} clients",)
     service_ns = whole_ns(service_s)

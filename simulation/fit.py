@@ -252,7 +252,7 @@ def as_cluster(found: Fit, workload: Workload, batch_per_worker_examples: int, n
     fast = 1e15  # a link that never bounds: what it costs is inside the fitted numbers
     cluster = Cluster(
         name=name,
-        source=f"{len(found.workers)} step times of {workload.name}, fitted: mean error {found.mean_error:.1%}",
+        source=f"{len(found.workers)} step times of {workload.name}: mean error {found.mean_error:.1%}",
         confidence="measured",
         nodes=nodes,
         devices_per_node=1,
