@@ -169,7 +169,7 @@ class ComputeTimes:
             result += paused * np.int64(self.timing.pause_ns)
         return result
 
-    def bits(self, step: int) -> Bits:
+    def bits(self, step: Ints | int) -> Bits:
         """The draws of all workers at one step; meaningful when `identical`."""
         return bits_at(self._keys, step)
 
