@@ -145,6 +145,7 @@ class _Within:
     all_reduce: str | None = None
     overlap: Overlap | None = None
     notes: tuple[str, ...] = ()
+    saturated: bool = False
 
 
 def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: ComputeTime) -> _Within:
@@ -177,11 +178,13 @@ def _served(
     servers = cluster.parameter_servers.count
     link_s = path.inside_s + path.push_s + path.pull_s
     service_s = path.service_s
+    saturated = False
     notes: tuple[str, ...] = ()
     if synchronous:
         needed = path.service_s * path.clients  # by one server, for all clients
         hidden = (compute.step_s + link_s) * servers if cluster.overlap else 0.0
         service_s = max(0.0, needed - hidden) / workers
+        saturated = cluster.overlap and service_s > 0
         if path.clients != workers:
             notes = (f"the workers of a node reach the servers as one of {path.clients} clients",)
     service_ns = whole_ns(service_s)
@@ -191,7 +194,7 @@ def _served(
         "server_service_ns": service_ns,
         "servers": servers if service_ns else 1,
     }
-    return _Within(durations, link_s, service_s / servers, path.traffic, notes=notes)
+    return _Within(durations, link_s, service_s / servers, path.traffic, notes=notes, saturated=saturated)
 
 
 def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: ComputeTime) -> _Within:
@@ -229,8 +232,12 @@ def _parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float
     n = protocol.total_workers
     if not protocol.barrier:
         own_path = mean + within.link_s + service
-        waiting = max(0.0, n * service - own_path)
-        return {"compute": mean, "straggler": 0.0, "link": within.link_s, "server": service + waiting}
+        return {
+            "compute": mean,
+            "straggler": 0.0,
+            "link": within.link_s,
+            "server": service + max(0.0, n * service - own_path),
+        }
     needed = protocol.workers
     if isinstance(protocol, LocalSGD):
         waited = _local_rounds(timing, protocol)
@@ -314,7 +321,8 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
     if teacher_s:
         parts["teacher"] = teacher_s
     step_s = sum(parts.values())
-    bound = max(parts, key=lambda part: parts[part])
+    saturated = within.saturated or (not inner.barrier and parts["server"] > within.server_s)
+    bound = "server" if saturated else max(parts, key=lambda part: parts[part])
     price = cluster.device.price_per_hour_usd
     workers = protocol.total_workers
     contributing = inner.workers if isinstance(inner, BackupWorkers) else per_group

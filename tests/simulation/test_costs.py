@@ -90,6 +90,7 @@ def test_parameter_servers_follow_the_fitted_law() -> None:
     for doublings, n in enumerate((1, 2, 4, 8)):
         found = cost(served, NET, SyncSGD(n, "parameter_servers"))
         assert found.step_s == pytest.approx(max(0.06 + 0.002 * doublings, n * 0.016), rel=1e-6)
+        assert found.bound == ("server" if n == 8 else "compute")
 
 
 def test_slow_servers_bound_an_asynchronous_group() -> None:
@@ -139,10 +140,10 @@ def test_measured_tables_win_and_are_interpolated_between_worker_counts() -> Non
 
 
 @pytest.mark.parametrize("protocol", ALL, ids=lambda p: type(p).__name__)
-def test_parts_add_up_and_the_bound_is_the_largest(protocol: Protocol) -> None:
+def test_parts_add_up_and_the_bound_is_the_largest_or_a_saturated_server(protocol: Protocol) -> None:
     found = cost(cluster(straggler=Lognormal("lognormal", 0.3)), NET, protocol)
     assert sum(found.parts_s.values()) == pytest.approx(found.step_s)
-    assert found.parts_s[found.bound] == max(found.parts_s.values())
+    assert found.bound == "server" or found.parts_s[found.bound] == max(found.parts_s.values())
     assert found.bound in found.why
     assert all(part >= 0 for part in found.parts_s.values())
 

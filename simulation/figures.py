@@ -1,0 +1,114 @@
+"""Pictures that draw on Axes they are given, and touch nothing else of the figure.
+
+Colours are Okabe and Ito's, told apart also by marker or hatch; axes carry units.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simulation.draws import Ints
+from simulation.validate import Prediction
+
+Axes = Any
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+PARTS = {
+    "compute": ("#0072B2", ""),
+    "straggler": ("#E69F00", "//"),
+    "link": ("#D55E00", "\\\\"),
+    "server": ("#CC79A7", "xx"),
+    "teacher": ("#009E73", ".."),
+}
+
+
+def step_time_breakdown(axes: Axes, parts_s: Mapping[str, Mapping[str, float]]) -> None:
+    """Stacked bars: seconds of a step by cause, one bar a name."""
+    names = list(parts_s)
+    largest = max(sum(parts.values()) for parts in parts_s.values())
+    scale, unit = (1e3, "ms") if largest < 1 else (1.0, "s")
+    left = np.zeros(len(names))
+    for part, (colour, hatch) in PARTS.items():
+        values = np.array([parts_s[name].get(part, 0.0) for name in names]) * scale
+        if values.any():
+            axes.barh(names, values, left=left, color=colour, hatch=hatch, edgecolor="white", label=part)
+        left += values
+    axes.invert_yaxis()
+    axes.set_xlabel(f"time of a step ({unit})")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(PARTS), frameon=False)
+
+
+def scaling_efficiency(axes: Axes, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
+    """Examples per second and worker, relative to the fewest workers, over workers; one line a name."""
+    for i, (name, (workers, examples_per_s)) in enumerate(curves.items()):
+        rate = np.asarray(examples_per_s) / np.asarray(workers)
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.plot(workers, 100 * rate / rate[0], label=name, markersize=4, **style)
+    axes.axhline(100, color="0.7", linewidth=0.8, zorder=0)
+    axes.set_xscale("log", base=2)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("workers")
+    axes.set_ylabel("scaling efficiency (%)")
+    axes.legend(frameon=False)
+
+
+def step_time(axes: Axes, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
+    """Step time over workers, both logarithmic, one line a name."""
+    for i, (name, (workers, step_s)) in enumerate(curves.items()):
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.plot(workers, step_s, label=name, markersize=4, **style)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("workers")
+    axes.set_ylabel("time of a step (s)")
+    axes.legend(frameon=False)
+
+
+def staleness_histogram(axes: Axes, staleness_updates: Ints, bins: int = 40) -> None:
+    """Share of updates by how many versions lie between reading and applying; the mean is marked."""
+    values = np.asarray(staleness_updates)
+    low, high = int(values.min()), int(values.max())
+    width = max(1, -(-(high - low + 1) // bins))
+    edges = np.arange(low, high + width + 1, width) - 0.5
+    weights = np.full(len(values), 100.0 / len(values))
+    axes.hist(values, bins=edges, weights=weights, color=COLOURS[0], edgecolor="white", linewidth=0.5)
+    mean = float(values.mean())
+    axes.axvline(mean, color=COLOURS[3], linestyle="--", label=f"mean {mean:.3g}")
+    axes.set_xlabel("staleness (updates between reading and applying)")
+    axes.set_ylabel("share of updates (%)")
+    axes.legend(frameon=False)
+
+
+def predicted_against_printed(axes: Axes, rows: Sequence[Prediction], band: float = 0.1) -> None:
+    """Ratio predicted / printed of every row, by check; open markers helped to make their prediction."""
+    checks = list(dict.fromkeys(r.check for r in rows))
+    position = 0
+    ticks = []
+    for i, check in enumerate(checks):
+        mine = [r for r in rows if r.check == check]
+        for sample in ("out", "in"):
+            chosen = [(k, r) for k, r in enumerate(mine) if r.sample == sample]
+            axes.plot(
+                [100 * r.error for _, r in chosen],
+                [position + k for k, _ in chosen],
+                linestyle="none",
+                marker=MARKERS[i % len(MARKERS)],
+                markersize=4,
+                color=COLOURS[i % len(COLOURS)],
+                fillstyle="full" if sample == "out" else "none",
+            )
+        ticks.append(position + (len(mine) - 1) / 2)
+        position += len(mine) + 2
+        axes.axhline(position - 1.5, color="0.9", linewidth=0.8, zorder=0)
+    axes.axvspan(-100 * band, 100 * band, color="0.92", zorder=-1)
+    axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
+    axes.set_yticks(ticks, [_wrapped(check) for check in checks])
+    axes.tick_params(axis="y", length=0)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"predicted / printed - 1 (%); grey: within {band:.0%}; open: row used to predict")
+
+
+def _wrapped(text: str, width: int = 30) -> str:
+    return "\n".join(textwrap.wrap(text, width))
