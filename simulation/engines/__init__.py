@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from simulation.engines import closed_form, heap, window
+from simulation.engines.barrier import BarrierGroup
 from simulation.engines.codistillation import Group, codistill
 from simulation.errors import UserError
 from simulation.protocols import Codistillation, Protocol, Within, check_run_length, to_dict
@@ -45,13 +46,15 @@ def run(protocol: Protocol, timing: Timing, updates: int, seed: int = 0, engine:
         codistill(protocol, timing, groups, updates, log)
     else:
         groups[0].advance(updates)
-    meta = {
+    meta: dict[str, object] = {
         "format": FORMAT,
         "protocol": to_dict(protocol),
         "engine": engine,
         "seed": seed,
         "clock": "simulated",
     }
+    if timing.failures_per_hour and within.barrier:
+        meta["failure_ns"] = [group.failure_ns for group in groups if isinstance(group, BarrierGroup)]
     for group in groups:
         log.extend(group.events())
     return Schedule(_joined([group.updates() for group in groups]), log.events(), meta)

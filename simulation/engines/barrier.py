@@ -76,6 +76,7 @@ class BarrierGroup:
         self._attempt = 0
         self._times: list[Ints] = []  # pieces of one row each where failures may take them back
         self._late: list[Ints] = []
+        self.failure_ns = 0  # what failures, restarts and checkpoints have cost so far
         self._saved = self._saved_ns = 0
         self._failures = 0
         self._next_failure_ns = self._failure_after(0) if timing.failures_per_hour else None
@@ -146,6 +147,7 @@ class BarrierGroup:
         written = self._start_ns + self.timing.checkpoint_write_ns
         if not self._fail_before(written):
             self._start_ns = written
+            self.failure_ns += self.timing.checkpoint_write_ns
             self._saved, self._saved_ns = self.version, written
 
     def _fail_before(self, end_ns: int) -> bool:
@@ -165,6 +167,7 @@ class BarrierGroup:
         # A failure while the group holds for its teachers (start in the future) cannot end the hold early.
         held = self._start_ns if self._start_ns > at else 0
         self._start_ns = max(at + self.timing.restart_ns, held)
+        self.failure_ns += self._start_ns - self._saved_ns
         self._saved_ns = self._start_ns
         self._failures += 1
         self._next_failure_ns = self._failure_after(at + self.timing.restart_ns)

@@ -17,7 +17,7 @@ from scipy.special import betaincinv, digamma
 from simulation.distributions import whole_ns
 from simulation.draws import Floats, Ints, Stream, draw_bits, survival_of
 from simulation.engines.barrier import HOUR_NS, BarrierGroup, Lengths, Round, round_of
-from simulation.engines.sums import Survival, pause_mixture, sum_survival
+from simulation.engines.sums import one_round
 from simulation.errors import UserError
 from simulation.protocols import BackupWorkers, Within
 from simulation.timing import Timing, slowdowns
@@ -53,36 +53,30 @@ def rounds(what: Round, timing: Timing, seed: int, number: int) -> Lengths:
     """Rounds of a barrier protocol, each from one draw (and one per late worker)."""
     first_worker = number * what.workers
     factors = slowdowns(timing, seed, np.arange(first_worker, first_worker + what.workers))
-    one_worker = sum_survival(timing.compute, what.gradients)
+    survival = one_round(timing.compute, what.gradients, timing)
+    plain = what.gradients == 1 and not timing.pause_ns
 
     def lengths(first: int, count: int, extra_ns: int) -> tuple[Ints, Ints]:
         attempts = np.arange(first, first + count)
         u = survival_of(draw_bits(seed, Stream.ORDER, number, attempts))
-        if factors is None:
+        if factors is not None:
+            times = _slowest_of_unequal(survival, factors, u, timing)
+        else:
             # The (late + 1)-th longest of n: its survival is Beta(late + 1, needed).
-            p = (
-                -np.expm1(np.log(u) / what.needed)
-                if not what.late
-                else betaincinv(what.late + 1, what.needed, u)
-            )
-            if not timing.pause_ns and what.gradients == 1:
+            simple = what.late == 0
+            p = -np.expm1(np.log(u) / what.needed) if simple else betaincinv(what.late + 1, what.needed, u)
+            if plain:
                 times = timing.compute.inverse_survival(p)
             else:
-                times = inverse(pause_mixture(one_worker, what.gradients, timing), p, timing)
-        else:
-            times = _slowest_of_unequal(pause_mixture(one_worker, what.gradients, timing), factors, u, timing)
+                times = _bisect(lambda t: np.asarray(survival(t, np.ones(1)) > p), count, timing)
         result = whole_ns(times) + what.gradients * extra_ns + what.service_ns + what.overhead_ns
         return result, _late_workers(what, seed, number, attempts)
 
     return lengths
 
 
-def inverse(survival: Survival, p: Floats, timing: Timing) -> Floats:
-    """Times that are exceeded with probabilities p, by bisection to a nanosecond's fraction."""
-    return _bisect(lambda times: survival(times) > p, len(p), timing)
-
-
 def _bisect(too_early: Callable[[Floats], Mask], n: int, timing: Timing) -> Floats:
+    """The n times before which it is too early, to a fraction of a nanosecond."""
     low, high = np.zeros(n), np.full(n, timing.mean_compute_ns + 1.0)
     for _ in range(60):
         early = too_early(high)
@@ -96,7 +90,9 @@ def _bisect(too_early: Callable[[Floats], Mask], n: int, timing: Timing) -> Floa
     return high
 
 
-def _slowest_of_unequal(survival: Survival, factors: Floats, u: Floats, timing: Timing) -> Floats:
+def _slowest_of_unequal(
+    survival: Callable[[Floats, Floats], Floats], factors: Floats, u: Floats, timing: Timing
+) -> Floats:
     """The slowest of workers with factors of their own: the product of their distribution functions equals u.
 
     Beyond `SLOWDOWN_CLASSES` workers, neighbours in speed share a class with their mean factor.
@@ -107,7 +103,7 @@ def _slowest_of_unequal(survival: Survival, factors: Floats, u: Floats, timing: 
     log_u = np.log(u)
 
     def too_early(times: Floats) -> Mask:
-        chance = survival(times[:, None] / means)
+        chance = survival(times[:, None], means)
         with np.errstate(divide="ignore"):
             return np.asarray(np.log1p(-np.minimum(chance, 1.0)) @ sizes < log_u)
 

@@ -74,23 +74,25 @@ def _convolution_power(mass: Floats, terms: int) -> Floats:
         square = irfft(spectrum * spectrum, 2 * n)[:n]
 
 
-def pause_mixture(survival: Survival, terms: int, timing: Timing) -> Survival:
-    """Survival of the sum with pauses: each of its `terms` gradients may be paused once."""
+def one_round(distribution: Distribution, terms: int, timing: Timing) -> Callable[[Floats, Floats], Floats]:
+    """Survival function (times, slowdown factors) of one worker's `terms` gradients, pauses included.
+
+    A slow worker computes longer by its factor; a pause is as long for everyone, and each gradient may have
+    one.
+    """
+    computing = sum_survival(distribution, terms)
     if not timing.pause_ns:
-        return survival
+        return lambda times, factors: computing(times / factors)
     most = int(binom.isf(1e-15, terms, timing.pause_probability)) + 1
     counts = np.arange(min(most, terms) + 1)
     weights = binom.pmf(counts, terms, timing.pause_probability)
 
-    def paused(times: Floats) -> Floats:
-        # Before the pauses alone are over nothing can be done: survival is one there.
-        parts = (
-            w
-            * np.where(
-                times < k * timing.pause_ns, 1.0, survival(np.maximum(times - k * timing.pause_ns, 0.0))
-            )
-            for k, w in zip(counts.tolist(), weights.tolist(), strict=True)
-        )
-        return np.asarray(sum(parts))
+    def paused(times: Floats, factors: Floats) -> Floats:
+        total = np.zeros(np.broadcast_shapes(np.shape(times), np.shape(factors)))
+        for k, weight in zip(counts.tolist(), weights.tolist(), strict=True):
+            left = times - k * timing.pause_ns
+            # Before the pauses alone are over nothing can be done.
+            total += weight * np.where(left < 0, 1.0, computing(np.maximum(left, 0.0) / factors))
+        return total
 
     return paused
