@@ -235,7 +235,8 @@ def _sweep_figure(figure: Any, rows: list[dict[str, Any]]) -> None:
         if row["workers"] == most
     }
     figures.step_time_breakdown(axes["parts"], parts)
-    axes["parts"].set_ylabel(f"{most} workers")
+    axes["efficiency"].get_legend().remove()
+    axes["parts"].set_title(f"{most:,} workers", loc="left", fontsize="medium")
 
 
 def _shelf(arguments: argparse.Namespace) -> None:

@@ -33,37 +33,46 @@ def step_time_breakdown(axes: Axes, parts_s: Mapping[str, Mapping[str, float]]) 
     for part, (colour, hatch) in PARTS.items():
         values = np.array([parts_s[name].get(part, 0.0) for name in names]) * scale
         if values.any():
-            axes.barh(names, values, left=left, color=colour, hatch=hatch, edgecolor="white", label=part)
+            axes.barh(names, values, 0.6, left=left, color=colour, hatch=hatch, edgecolor="white", label=part)
         left += values
     axes.invert_yaxis()
     axes.set_xlabel(f"time of a step ({unit})")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(PARTS), frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(PARTS), frameon=False)
 
 
-def scaling_efficiency(axes: Axes, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
-    """Examples per second and worker, relative to the fewest workers, over workers; one line a name."""
-    for i, (name, (workers, examples_per_s)) in enumerate(curves.items()):
-        rate = np.asarray(examples_per_s) / np.asarray(workers)
+Curves = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+
+
+def _over_workers(axes: Axes, curves: Curves) -> None:
+    """Lines over workers, an axis of powers of two with plain numbers, and a legend."""
+    counts = sorted({n for workers, _ in curves.values() for n in workers})
+    for i, (name, (workers, values)) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot(workers, 100 * rate / rate[0], label=name, markersize=4, **style)
-    axes.axhline(100, color="0.7", linewidth=0.8, zorder=0)
+        axes.plot(workers, values, label=name, markersize=4, **style)
     axes.set_xscale("log", base=2)
+    shown = counts[:: -(-len(counts) // 8)]
+    axes.set_xticks(shown, [f"{n:,}" for n in shown])
+    axes.set_xticks([], minor=True)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("workers")
+    axes.legend(frameon=False)
+
+
+def scaling_efficiency(axes: Axes, curves: Curves) -> None:
+    """Examples per second and worker, relative to the fewest workers, over workers; one line a name."""
+    rates = {name: np.asarray(v) / np.asarray(n) for name, (n, v) in curves.items()}
+    _over_workers(axes, {name: (curves[name][0], list(100 * r / r[0])) for name, r in rates.items()})
+    axes.axhline(100, color="0.7", linewidth=0.8, zorder=0)
+    axes.set_ylim(0, max(105, axes.get_ylim()[1]))
     axes.set_ylabel("scaling efficiency (%)")
-    axes.legend(frameon=False)
 
 
-def step_time(axes: Axes, curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
-    """Step time over workers, both logarithmic, one line a name."""
-    for i, (name, (workers, step_s)) in enumerate(curves.items()):
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot(workers, step_s, label=name, markersize=4, **style)
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.set_xlabel("workers")
-    axes.set_ylabel("time of a step (s)")
-    axes.legend(frameon=False)
+def step_time(axes: Axes, curves: Curves) -> None:
+    """Step time over workers, one line a name."""
+    largest = max(max(step_s) for _, step_s in curves.values())
+    scale, unit = (1e3, "ms") if largest < 1 else (1.0, "s")
+    _over_workers(axes, {name: (n, [scale * s for s in t]) for name, (n, t) in curves.items()})
+    axes.set_ylabel(f"time of a step ({unit})")
 
 
 def staleness_histogram(axes: Axes, staleness_updates: Ints, bins: int = 40) -> None:
@@ -99,6 +108,18 @@ def predicted_against_printed(axes: Axes, rows: Sequence[Prediction], band: floa
                 color=COLOURS[i % len(COLOURS)],
                 fillstyle="full" if sample == "out" else "none",
             )
+        for k, r in enumerate(mine):
+            if abs(r.error) > 2 * band:
+                side = -1 if r.error > 0 else 1
+                axes.annotate(
+                    f"{r.system}, {r.setting}",
+                    (100 * r.error, position + k),
+                    xytext=(6 * side, 0),
+                    textcoords="offset points",
+                    ha="right" if side < 0 else "left",
+                    va="center",
+                    fontsize="x-small",
+                )
         ticks.append(position + (len(mine) - 1) / 2)
         position += len(mine) + 2
         axes.axhline(position - 1.5, color="0.9", linewidth=0.8, zorder=0)

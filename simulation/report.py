@@ -11,26 +11,9 @@ from simulation.communication import Traffic
 from simulation.costs import Cost, cost
 from simulation.draws import Ints
 from simulation.protocols import BackupWorkers, Codistillation, Protocol, to_dict
-from simulation.schedule import Kind, Schedule
+from simulation.schedule import Schedule
+from simulation.statistics import Statistics, statistics
 from simulation.workload import Workload
-
-QUANTILES = (0.05, 0.5, 0.95, 0.99)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean, quantiles (by percent) and largest of something counted in steps."""
-
-    mean: float
-    quantiles: dict[str, float]
-    largest: int
-
-    @classmethod
-    def of(cls, values: Ints) -> "Spread":
-        """From at least one value."""
-        found = np.quantile(values, QUANTILES)
-        named = {f"{q:.0%}": float(v) for q, v in zip(QUANTILES, found, strict=True)}
-        return cls(float(np.mean(values)), named, int(np.max(values)))
 
 
 @dataclass(frozen=True)
@@ -55,17 +38,13 @@ class Report:
     expected_step_s: float
     parts_s: dict[str, float]
     traffic: tuple[Traffic, ...]
-    staleness_updates: Spread
-    teacher_age_updates: Spread | None
-    dropped_gradients: int
-    failures: int
-    lost_updates: int
+    statistics: Statistics
     price_per_hour_usd: float | None
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
-        return asdict(self)
+        return asdict(self) | {"statistics": self.statistics.to_dict()}
 
 
 def default_updates(protocol: Protocol) -> int:
@@ -122,11 +101,6 @@ def _report(
     counts = schedule.updates.column("count")
     gradients = float(np.mean(counts)) * within.steps_per_update * protocol.groups / update_s
     batch = priced.examples_per_step // (protocol.groups * _contributing(within))
-    events = schedule.events
-    kinds = events.kind
-    adopt = kinds == Kind.ADOPT
-    age = (events.version - events.peer_version)[adopt].astype(np.int64)
-    rolled = kinds == Kind.ROLLBACK
     price = cluster.device.price_per_hour_usd
     return Report(
         cluster=cluster.name,
@@ -144,13 +118,7 @@ def _report(
         expected_step_s=priced.step_s,
         parts_s=priced.parts_s,
         traffic=priced.traffic,
-        staleness_updates=Spread.of(
-            (schedule.updates.column("version") - schedule.updates.column("read")).astype(np.int64)
-        ),
-        teacher_age_updates=Spread.of(age) if adopt.any() else None,
-        dropped_gradients=int(np.sum(kinds == Kind.DROP)),
-        failures=int(np.sum(kinds == Kind.FAIL)),
-        lost_updates=int(np.sum((events.version - events.peer_version)[rolled])),
+        statistics=statistics(schedule, priced.timing),
         price_per_hour_usd=None if price is None else price * protocol.total_workers,
         notes=priced.notes,
     )
@@ -203,19 +171,21 @@ def in_words(report: Report) -> str:
                 f"bytes/step   {row.level}: {bytes_in_words(row.busiest_link_bytes)} on the busiest link, "
                 f"{bytes_in_words(row.total_bytes)} in all"
             )
-    spread = report.staleness_updates
-    stale = f"mean {spread.mean:.3g} updates"
-    if spread.largest:
-        quantiles = ", ".join(f"{q} {v:.3g}" for q, v in spread.quantiles.items())
-        stale += f"; quantiles {quantiles}; largest {spread.largest}"
+    found = report.statistics
+    spent = ", ".join(f"{name} {share:.0%}" for name, share in found.shares.items() if share >= 0.005)
+    lines.append(f"time went to {spent}")
+    stale = f"mean {found.staleness_mean:.3g} updates"
+    if found.staleness_quantiles[1.0]:
+        stale += "; " + ", ".join(f"{q:.0%} at most {v:.0f}" for q, v in found.staleness_quantiles.items())
     lines.append(f"staleness    {stale}")
-    if report.teacher_age_updates:
-        age = report.teacher_age_updates
-        lines.append(f"teacher age  mean {age.mean:.3g} updates when adopted, largest {age.largest}")
-    if report.dropped_gradients:
-        lines.append(f"dropped      {report.dropped_gradients} late gradients")
-    if report.failures:
-        lines.append(f"failures     {report.failures}, {report.lost_updates} updates repeated")
+    if found.teacher_age_mean is not None:
+        lines.append(f"teachers     {found.teacher_age_mean:.3g} updates old when adopted, on the mean")
+    if found.dropped_gradients:
+        lines.append(f"dropped      {found.dropped_gradients} late gradients")
+    if found.lost_updates:
+        lines.append(
+            f"lost         {found.lost_updates} updates to failures, {found.lost_share:.1%} of the work"
+        )
     if report.price_per_hour_usd is not None:
         lines.append(f"price        {report.price_per_hour_usd:.2f} USD an hour")
     lines += [f"note         {note}" for note in report.notes]

@@ -25,6 +25,7 @@ from simulation.errors import UserError
 from simulation.protocols import Protocol, from_dict
 from simulation.report import Report, simulate
 
+PARTS = ("compute", "straggler", "link", "server", "teacher")
 COLUMNS = (
     "protocol",
     "workers",
@@ -34,19 +35,15 @@ COLUMNS = (
     "efficiency",
     "utilisation",
     "bound",
-    "compute_s",
-    "straggler_s",
-    "link_s",
-    "server_s",
-    "teacher_s",
+    *(f"{part}_s" for part in PARTS),
     "busiest_link_bytes_per_step",
     "total_bytes_per_step",
     "staleness_mean_updates",
-    "staleness_95_updates",
+    "staleness_99_updates",
     "teacher_age_mean_updates",
     "dropped_gradients",
-    "failures",
     "lost_updates",
+    "lost_share",
     "price_per_hour_usd",
 )
 
@@ -166,7 +163,7 @@ def rows_of(results: list[tuple[str, int, Report]]) -> list[dict[str, Any]]:
     for name, workers, report in results:
         rate = report.examples_per_s / workers
         base.setdefault(name, rate)
-        age = report.teacher_age_updates
+        found = report.statistics
         links = [t for t in report.traffic if t.level != "parameter servers"]
         rows.append(
             {
@@ -178,18 +175,15 @@ def rows_of(results: list[tuple[str, int, Report]]) -> list[dict[str, Any]]:
                 "efficiency": rate / base[name],
                 "utilisation": report.utilisation,
                 "bound": report.bound,
-                **{
-                    f"{p}_s": report.parts_s.get(p, 0.0)
-                    for p in ("compute", "straggler", "link", "server", "teacher")
-                },
+                **{f"{part}_s": report.parts_s.get(part, 0.0) for part in PARTS},
                 "busiest_link_bytes_per_step": max(t.busiest_link_bytes for t in links),
                 "total_bytes_per_step": sum(t.total_bytes for t in links),
-                "staleness_mean_updates": report.staleness_updates.mean,
-                "staleness_95_updates": report.staleness_updates.quantiles["95%"],
-                "teacher_age_mean_updates": "" if age is None else age.mean,
-                "dropped_gradients": report.dropped_gradients,
-                "failures": report.failures,
-                "lost_updates": report.lost_updates,
+                "staleness_mean_updates": found.staleness_mean,
+                "staleness_99_updates": found.staleness_quantiles[0.99],
+                "teacher_age_mean_updates": "" if found.teacher_age_mean is None else found.teacher_age_mean,
+                "dropped_gradients": found.dropped_gradients,
+                "lost_updates": found.lost_updates,
+                "lost_share": found.lost_share,
                 "price_per_hour_usd": "" if report.price_per_hour_usd is None else report.price_per_hour_usd,
             }
         )
