@@ -145,7 +145,7 @@ def timed(work: Callable[[], object], device: torch.device, rounds: int, togethe
 
 
 def measure_all_reduce(device: torch.device, largest_bytes: float, out_of_time: Callable[[], None]) -> Table:
-    """Median seconds (of the slowest rank) by size, each size four times the one before."""
+    """Median seconds (of the slowest rank) by size, each size twice the one before."""
     sizes, seconds = [], []
     n_bytes = float(SMALLEST_BYTES)
     while n_bytes <= largest_bytes * 1.0001:
@@ -226,7 +226,10 @@ def measure(
     out_of_time()
     step_s = _agree(statistics.median(times), device)
     sigma = _agree(spread_sigma(times), device)
-    line = fit_alpha_beta(table.bytes, table.seconds_measured)
+    try:
+        line = fit_alpha_beta(table.bytes, table.seconds_measured)
+    except ValueError as error:
+        raise UserError(f"all-reduce: {error} (--largest-mb), on a quiet machine") from None
     held = [
         kept.seconds(b) / s - 1
         for first in (1, 2)

@@ -53,7 +53,7 @@ def _over_workers(axes: Axes, curves: Curves) -> None:
     shown = counts[:: -(-len(counts) // 8)]
     axes.set_xticks(shown, [f"{n:,}" for n in shown])
     axes.set_xticks([], minor=True)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * axes.dataLim.y1)
     axes.set_xlabel("workers")
     axes.legend(frameon=False)
 
@@ -63,7 +63,6 @@ def scaling_efficiency(axes: Axes, curves: Curves) -> None:
     rates = {name: np.asarray(v) / np.asarray(n) for name, (n, v) in curves.items()}
     _over_workers(axes, {name: (curves[name][0], list(100 * r / r[0])) for name, r in rates.items()})
     axes.axhline(100, color="0.7", linewidth=0.8, zorder=0)
-    axes.set_ylim(0, max(105, axes.get_ylim()[1]))
     axes.set_ylabel("scaling efficiency (%)")
 
 
@@ -112,7 +111,7 @@ def predicted_against_printed(axes: Axes, rows: Sequence[Prediction], band: floa
             if abs(r.error) > 2 * band:
                 side = -1 if r.error > 0 else 1
                 axes.annotate(
-                    f"{r.system}, {r.setting}",
+                    f"{r.system} ({r.id})",
                     (100 * r.error, position + k),
                     xytext=(6 * side, 0),
                     textcoords="offset points",
