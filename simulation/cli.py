@@ -89,9 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     calibrate.add_argument("--output", type=_path, required=True, help="cluster file to write")
     calibrate.add_argument("--backend", choices=("gloo", "nccl"), help="default: nccl on GPUs, else gloo")
-    calibrate.add_argument("--largest-mb", type=float, default=16.0, help="largest all-reduce, in 10^6 bytes")
+    calibrate.add_argument("--largest-mb", type=float, default=17.0, help="largest all-reduce, in 10^6 bytes")
     calibrate.add_argument("--limit-s", type=float, default=120.0, help="give up beyond so many seconds")
     calibrate.add_argument("--name", help="name of the cluster")
+    calibrate.add_argument("--processes", type=int, help="start so many here, without torchrun")
     calibrate.add_argument(
         "--check", action="store_true", help="also predict real steps and report the error"
     )
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     validate = commands.add_parser("validate", help="predict public scaling rows and show the errors")
     validate.add_argument("--csv", type=_path, help="write every row here")
     validate.add_argument("--figure", type=_path, help="draw predicted against printed here")
+    validate.add_argument("--real", action="store_true", help="also real steps of two processes here")
     validate.add_argument("--json", action="store_true")
     validate.set_defaults(do=_validate)
 
@@ -336,7 +338,9 @@ def _plain(thing: Any) -> dict[str, Any]:
     return asdict(thing)
 
 
-def _calibrate(arguments: argparse.Namespace) -> None:
+def _calibrate(arguments: argparse.Namespace) -> int:
+    if arguments.processes is not None:
+        return _calibrate_here(arguments)
     from simulation.calibrate import calibrate
 
     calibrate(
@@ -348,12 +352,35 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         check=arguments.check,
         as_json=arguments.json,
     )
+    return 0
+
+
+def _calibrate_here(arguments: argparse.Namespace) -> int:
+    """Start the processes to measure, each with the same options."""
+    from simulation.processes import launch
+
+    if "RANK" in os.environ:
+        raise UserError("--processes has no effect under torchrun: leave it out")
+    if arguments.processes < 2:
+        raise UserError("--processes: one process has nobody to reduce with: give two or more")
+    passed = ["--output", str(arguments.output), "--largest-mb", str(arguments.largest_mb)]
+    passed += ["--limit-s", str(arguments.limit_s)]
+    passed += [f"--{key}={value}" for key in ("backend", "name") if (value := getattr(arguments, key))]
+    passed += [f"--{key}" for key in ("check", "json") if getattr(arguments, key)]
+    return launch(["calibrate", *passed], arguments.processes).returncode
 
 
 def _validate(arguments: argparse.Namespace) -> None:
     from simulation import validate
 
     rows = validate.predictions()
+    unusable = dict(validate.UNUSABLE)
+    if arguments.real:
+        real = validate.real_prediction()
+        if isinstance(real, str):
+            unusable[validate.REAL] = real
+        else:
+            rows.append(real)
     found = validate.summaries(rows)
     if arguments.csv:
         from simulation.description import write_atomically
@@ -371,7 +398,7 @@ def _validate(arguments: argparse.Namespace) -> None:
         _draw(arguments.figure, draw)
     if arguments.json:
         content = {"rows": validate.as_records(rows), "summaries": [_plain(s) for s in found]}
-        print(json.dumps({**content, "unusable": validate.UNUSABLE}, indent=2))
+        print(json.dumps({**content, "unusable": unusable}, indent=2))
         return
     print(f"{'check / system':62} {'rows':>8} {'mean':>7} {'worst':>7} {'bias':>7}")
     for s in found:
@@ -381,7 +408,7 @@ def _validate(arguments: argparse.Namespace) -> None:
         else:
             print(f"  {s.system:60.60}" + _errors_in_words(s))
     print("\nnot predicted:")
-    for what, why in validate.UNUSABLE.items():
+    for what, why in unusable.items():
         print(f"  {what}: {why}")
 
 
@@ -400,11 +427,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parsed = _parser().parse_args(arguments)
     try:
-        parsed.do(parsed)
+        status: int | None = parsed.do(parsed)
     except UserError as error:
         if os.environ.get("RANK", "0") == "0":  # under torchrun every process meets the same mistake
             print(f"error: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
-    return 0
+    return status or 0

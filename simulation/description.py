@@ -8,13 +8,14 @@ import difflib
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from simulation.cluster import Cluster, Straggler
+from simulation.cluster import Cluster, Empirical, Straggler
 from simulation.errors import UserError
 from simulation.workload import Workload
 
@@ -130,7 +131,14 @@ def _locate(name: str, kind: str) -> Path:
 def load_cluster(name: str) -> Cluster:
     """The cluster in a YAML file, or of that name on the shelf."""
     path = _locate(name, "clusters")
-    return validated(read_yaml(path), Cluster, str(path))
+    cluster: Cluster = validated(read_yaml(path), Cluster, str(path))
+    times = cluster.straggler
+    if isinstance(times, Empirical):
+        beside = path.parent / times.file
+        if not beside.is_file():
+            raise UserError(f"{path}: straggler.file: {beside} does not exist: give step times, one per line")
+        cluster = replace(cluster, straggler=replace(times, file=str(beside)))
+    return cluster
 
 
 def load_workload(name: str) -> Workload:

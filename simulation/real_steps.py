@@ -11,9 +11,8 @@ from itertools import pairwise
 
 import torch
 import torch.distributed as dist
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from simulation.calibrate import LAYERS, batch_of, model, timed, training_step
+from simulation.calibrate import LAYERS, batch_of, flat_gradients, model, timed, training_step
 from simulation.cluster import Cluster
 from simulation.costs import cost
 from simulation.errors import UserError
@@ -52,20 +51,6 @@ def _all_ranks_median(times: list[float], device: torch.device) -> float:
     return float(shared.item()) / dist.get_world_size()
 
 
-def synchronous_step(net: torch.nn.Sequential, inputs: torch.Tensor, labels: torch.Tensor) -> None:
-    """Forward, backward, one all-reduce of all gradients, and a gradient step."""
-    loss = torch.nn.functional.cross_entropy(net(inputs), labels)
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = list(net.parameters())
-    flat = parameters_to_vector([p.grad for p in parameters])  # type: ignore[misc]
-    dist.all_reduce(flat)
-    with torch.no_grad():
-        mean = parameters_to_vector(parameters).sub_(flat, alpha=1e-3 / dist.get_world_size())
-        vector_to_parameters(mean, parameters)
-    for p in parameters:
-        p.grad = None
-
-
 def check_real_steps(cluster: Cluster, device: torch.device, steps: int = STEPS) -> RealSteps:
     """Choose a batch whose predicted communication is 20 to 50 % of a step, then predict and measure.
 
@@ -73,13 +58,14 @@ def check_real_steps(cluster: Cluster, device: torch.device, steps: int = STEPS)
         UserError: no batch tried gives such a share.
     """
     net = model(device)
+    flat = flat_gradients(net)
     workers = dist.get_world_size()
     chosen = None
     for batch in BATCHES:
         inputs, labels = batch_of(batch, device)
 
         def compute(i: torch.Tensor = inputs, t: torch.Tensor = labels) -> None:
-            training_step(net, i, t)
+            training_step(net, flat, i, t, reduce=False)
 
         step_s = _all_ranks_median(timed(compute, device, 10, together=True), device)
         priced = cost(cluster, as_workload(batch, step_s, cluster.device.name), SyncSGD(workers))
@@ -90,16 +76,20 @@ def check_real_steps(cluster: Cluster, device: torch.device, steps: int = STEPS)
         raise UserError("no batch makes communication 20 to 50 % of a step here: nothing to check fairly")
     batch = chosen[0]
     inputs, labels = batch_of(batch, device)
-    alone: list[float] = []
-    real: list[float] = []
+    times: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(BLOCKS):
-        alone += timed(lambda: training_step(net, inputs, labels), device, steps // BLOCKS, together=True)
-        real += timed(lambda: synchronous_step(net, inputs, labels), device, steps // BLOCKS, together=True)
-    step_s = _all_ranks_median(alone, device)
+        for reduce, found in times.items():
+            found += timed(
+                lambda r=reduce: training_step(net, flat, inputs, labels, r),  # type: ignore[misc]
+                device,
+                steps // BLOCKS,
+                together=not reduce,
+            )
+    step_s = _all_ranks_median(times[False], device)
     priced = cost(cluster, as_workload(batch, step_s, cluster.device.name), SyncSGD(workers))
-    measured = _all_ranks_median(real, device)
+    measured = _all_ranks_median(times[True], device)
     return RealSteps(
-        len(real),
+        len(times[True]),
         batch,
         measured,
         priced.step_s,

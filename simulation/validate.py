@@ -10,6 +10,8 @@ as one;
 * scaling efficiency from specifications alone: shelf clusters and workloads, nothing fitted.
 """
 
+import json
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
@@ -21,6 +23,7 @@ from simulation.costs import cost
 from simulation.description import load_cluster, load_workload
 from simulation.fit import Fit, fit
 from simulation.links import Table
+from simulation.processes import launch
 from simulation.protocols import SyncSGD
 from simulation.published_rows import Row, published_rows, value_of
 from simulation.workload import Workload
@@ -85,10 +88,12 @@ SERVERS_OTHER = "parameter servers, to another model or machine"
 SPECIFICATIONS = "sync all-reduce from specifications (Goyal, Horovod, MLPerf v0.7)"
 OTHER_SYSTEMS = "sync all-reduce from specifications, other systems"
 IDENTITIES = "statements of Goyal et al. about their network"
+REAL = "real steps of two gloo processes on this machine"
 TARGETS = {
     TABLES: Target(mean=0.05, worst=0.15),
     SERVERS_CARRIED: Target(worst=0.08),
     SPECIFICATIONS: Target(mean=0.10),
+    REAL: Target(worst=0.15),
 }
 
 
@@ -337,6 +342,32 @@ def identity_predictions() -> list[Prediction]:
             times[0] / times[1],
         ),
     ]
+
+
+def real_prediction() -> Prediction | str:
+    """Calibrate two processes here, predict their real steps and take 200; or why that was refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["calibrate", "--output", f"{folder}/here.yaml", "--check", "--json"]
+        done = launch(options, 2, capture=True)
+    if done.returncode:
+        said = (done.stderr or "").strip().splitlines()
+        return said[-1].removeprefix("error: ") if said else f"stopped with status {done.returncode}"
+    steps = json.loads(done.stdout)["real_steps"]
+    share = steps["communication_share"]
+    setting = (
+        f"batch {steps['batch_examples']}, communication {share:.0%} of a step, median of {steps['steps']}"
+    )
+    return Prediction(
+        REAL,
+        "this machine",
+        "real",
+        "out",
+        setting,
+        "step time",
+        "s",
+        steps["measured_s"],
+        steps["predicted_s"],
+    )
 
 
 UNUSABLE = {

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from simulation.cluster import Cluster, resized
+from simulation.costs import cost
 from simulation.description import (
     as_yaml,
     load_cluster,
@@ -18,6 +19,7 @@ from simulation.description import (
     write_yaml,
 )
 from simulation.errors import UserError
+from simulation.protocols import SyncSGD
 from simulation.workload import Workload, compute_time
 
 CLUSTER: dict[str, Any] = {
@@ -194,6 +196,18 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(UserError, match="cannot be written"):
         write_yaml(load_cluster("dgx-a100"), tmp_path / "no" / "it.yaml")
+
+
+def test_a_file_of_step_times_is_found_beside_the_cluster(tmp_path: Path) -> None:
+    cluster = changed(CLUSTER, "straggler", {"kind": "empirical", "file": "times.txt"})
+    with pytest.raises(UserError, match=r"straggler\.file"):
+        load_cluster(written(tmp_path, cluster))
+    (tmp_path / "times.txt").write_text("1.0\n2.0\n4.0\n")
+    found = load_cluster(written(tmp_path, cluster))
+    compute = cost(found, load_workload("resnet-50"), SyncSGD(1)).timing.compute
+    assert compute.mean_ns * 2 / 7 * 3 == pytest.approx(
+        compute_time(load_workload("resnet-50"), found.device).step_s * 1e9
+    )
 
 
 def test_workers_fill_whole_nodes() -> None:
