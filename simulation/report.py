@@ -13,6 +13,7 @@ from simulation.draws import Ints
 from simulation.protocols import BackupWorkers, Codistillation, Protocol, to_dict
 from simulation.schedule import Schedule
 from simulation.statistics import Statistics, statistics
+from simulation.timing import Timing
 from simulation.workload import Workload
 
 
@@ -47,6 +48,15 @@ class Report:
         return asdict(self) | {"statistics": self.statistics.to_dict()}
 
 
+@dataclass(frozen=True)
+class Played:
+    """A report with what it was taken from."""
+
+    report: Report
+    schedule: Schedule
+    timing: Timing
+
+
 def default_updates(protocol: Protocol) -> int:
     """Enough updates to see the steady state: 200 steps, and four exchanges after the first teachers."""
     within = protocol.within if isinstance(protocol, Codistillation) else protocol
@@ -77,7 +87,7 @@ def simulate(
     seed: int = 0,
     engine: str = "auto",
     batch_per_worker_examples: int | None = None,
-) -> tuple[Report, Schedule]:
+) -> Played:
     """Price a protocol on a cluster and play it.
 
     Raises:
@@ -87,7 +97,7 @@ def simulate(
     engine = default_engine(protocol, priced) if engine == "auto" else engine
     wanted = default_updates(protocol) if updates is None else updates
     schedule = engines.run(protocol, priced.timing, wanted, seed, engine)
-    return _report(cluster, workload, protocol, priced, schedule, wanted), schedule
+    return Played(_report(cluster, workload, protocol, priced, schedule, wanted), schedule, priced.timing)
 
 
 def _report(

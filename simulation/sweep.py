@@ -143,7 +143,7 @@ def run_sweep(
     found = []
     for name, workers, protocol in planned:
         progress(f"{name}, {workers} workers")
-        report, _ = simulate(
+        played = simulate(
             cluster,
             workload,
             protocol,
@@ -152,7 +152,7 @@ def run_sweep(
             sweep.engine,
             sweep.batch_per_worker_examples,
         )
-        found.append((name, workers, report))
+        found.append((name, workers, played.report))
     return found
 
 

@@ -125,6 +125,25 @@ def test_a_protocol_file_takes_no_options_beside_it(
     assert f"{file}.wrokers" in mistake(capsys, *RUN, "--protocol", str(file))
 
 
+def test_trace_holds_slices_of_a_sample_of_workers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "trace.json"
+    asked = ["trace", *RUN[1:], "--workers", "16", "--updates", "20", "--output", str(file)]
+    assert "slices" in output(capsys, *asked, "--sample", "4")
+    events = json.loads(file.read_text())["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    assert len({e["tid"] for e in slices}) == 4
+    assert all(e["dur"] > 0 for e in slices)
+    assert "draw one worker or more" in mistake(capsys, *asked, "--sample", "0")
+
+
+def test_run_draws_step_time_and_staleness(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "run.svg"
+    output(capsys, *RUN, "--workers", "8", "--figure", str(file))
+    assert "staleness" in file.read_text() or "<path" in file.read_text()
+
+
 def test_shelf_lists_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
     listed = output(capsys, "shelf")
     assert "tpu-v4-torus" in listed
