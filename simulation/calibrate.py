@@ -27,6 +27,7 @@ from simulation.cluster import Cluster, Device, Level, Lognormal, MeasuredCollec
 from simulation.description import write_yaml
 from simulation.errors import UserError
 from simulation.links import AlphaBeta, Table, fit_alpha_beta
+from simulation.processes import Place, free_cores, place_from_environment, refuse_oversubscription
 
 SMALLEST_BYTES = 1024
 ROUNDS = 31
@@ -45,76 +46,6 @@ class Calibration:
     table_held_out_worst_error: float
     free_cores: float
     seconds: float
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where this process sits among those that torchrun started."""
-
-    rank: int
-    world: int
-    local_world: int
-
-    @property
-    def nodes(self) -> int:
-        """Nodes that take part."""
-        return self.world // self.local_world
-
-
-def place_from_environment() -> Place:
-    """This process's place.
-
-    Raises:
-        UserError: torchrun did not start it, or there is only one process.
-    """
-    try:
-        rank, world, local = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
-    except (KeyError, ValueError):
-        raise UserError(
-            "calibrate measures processes that torchrun started: "
-            "torchrun --nproc-per-node 2 -m simulation calibrate --output here.yaml"
-        ) from None
-    if world < 2:
-        raise UserError("one process has nobody to reduce with: start two or more (--nproc-per-node 2)")
-    if world % local:
-        raise UserError(f"{world} processes do not fill nodes of {local}: start as many on every node")
-    return Place(rank, world, local)
-
-
-def usable_cores() -> float:
-    """Cores this process may use: its affinity, or less where a control group sets a quota."""
-    cores = float(len(os.sched_getaffinity(0)))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else min(cores, int(quota) / int(period))
-
-
-def _busy_ticks() -> int:
-    """Ticks that all cores have worked, from the kernel's accounts."""
-    fields = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:8]]
-    return sum(fields) - fields[3] - fields[4]
-
-
-def free_cores(seconds: float = 0.5) -> float:
-    """Cores that nothing uses while this process sleeps; without such accounts, all usable ones."""
-    try:
-        before = _busy_ticks()
-        time.sleep(seconds)
-        busy = (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
-    except (OSError, IndexError, ValueError):
-        return usable_cores()
-    return max(0.0, usable_cores() - busy)
-
-
-def refuse_oversubscription(processes: int, free: float) -> None:
-    """Raise ``UserError`` when processes outnumber free cores: they would time the wait for a core."""
-    if processes > round(free):
-        raise UserError(
-            f"{processes} processes here, but only {free:.1f} of {usable_cores():g} cores are free: "
-            "stop other work or start fewer processes; an oversubscribed machine measures its scheduler"
-        )
 
 
 def _agree(

@@ -82,6 +82,9 @@ def calibrate(arguments: argparse.Namespace) -> int:
     """The command `calibrate`."""
     if arguments.processes is not None:
         return _calibrate_here(arguments)
+    from simulation.processes import place_from_environment
+
+    place_from_environment()  # refuses what torchrun did not start before anything heavy is imported
     from simulation.calibrate import calibrate
 
     calibrate(

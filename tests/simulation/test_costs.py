@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.cluster import Cluster, Device, Level, Lognormal, MeasuredCollective, ParameterServers
+from simulation.cluster import (
+    Cluster,
+    Device,
+    Failures,
+    Level,
+    Lognormal,
+    MeasuredCollective,
+    ParameterServers,
+    Pauses,
+)
 from simulation.costs import cost
 from simulation.description import load_cluster, load_workload
 from simulation.distributions import ShiftedExponential
@@ -21,6 +30,7 @@ from simulation.protocols import (
     StaleSynchronous,
     SyncSGD,
 )
+from simulation.report import simulate
 from simulation.timing import Timing
 from simulation.workload import Layer, Workload
 
@@ -192,6 +202,32 @@ def test_order_statistics_of_slow_workers_and_pauses_agree_with_sampling() -> No
     sampled = np.sort(times, axis=1).mean(axis=0)
     for k in (1, 8, 16):
         assert expected_kth_ns(timing, k, 16) == pytest.approx(sampled[k - 1], rel=0.02)
+
+
+def test_pauses_and_failures_reach_the_engines() -> None:
+    troubled = cluster(pauses=Pauses(0.01, 2.0), failures=Failures(0.5, 60.0, 1.0, 10.0), slowdown_sigma=0.1)
+    timing = cost(troubled, NET, SyncSGD(8)).timing
+    assert (timing.pause_probability, timing.pause_ns) == (0.01, 2_000_000_000)
+    assert timing.failures_per_hour == pytest.approx(4.0)
+    assert timing.checkpoint_interval_ns == 60_000_000_000
+    assert timing.slowdown_sigma == 0.1
+    served = cost(troubled, NET, AsyncSGD(8)).timing
+    assert served.restart_ns == 10_000_000_000
+    assert served.checkpoint_interval_ns == 0  # servers keep the weights
+
+
+@pytest.mark.parametrize("protocol", ALL, ids=lambda p: type(p).__name__)
+def test_engines_agree_with_the_expected_step(protocol: Protocol) -> None:
+    report = simulate(cluster(), NET, protocol).report
+    assert report.step_s == pytest.approx(report.expected_step_s, rel=0.02)
+    assert sum(report.statistics.shares.values()) == pytest.approx(1.0)
+
+
+def test_engines_agree_with_the_expected_wait_for_stragglers() -> None:
+    slow = cluster(straggler=Lognormal("lognormal", 0.4))
+    for protocol in (SyncSGD(8), BackupWorkers(6, 2), SyncSGD(8, "parameter_servers")):
+        report = simulate(slow, NET, protocol, updates=2000).report
+        assert report.step_s == pytest.approx(report.expected_step_s, rel=0.05)
 
 
 def test_what_a_cluster_lacks_is_said() -> None:
