@@ -70,12 +70,12 @@ def _processes(code: str, output: Path, *arguments: str) -> list[subprocess.Comp
     return done
 
 
-# The machine that runs tests is seldom idle: what is free is stated, and after the real all-reduces their times
-# are replaced by planted ones, 100 us and 1 GB/s.
+# The machine that runs tests is seldom idle: what is free is stated, and after the real all-reduces their
+# times are replaced by planted ones, 100 us and 1 GB/s.
 CALIBRATE = """
 import sys, pathlib
 import simulation.calibrate as c
-c.ROUNDS = 5
+c.ROUNDS, c.CACHE_BYTES = 3, 4096
 c.free_cores = lambda: float(sys.argv[2])
 measured = c.measure_all_reduce
 def planted(*given):
