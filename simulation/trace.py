@@ -1,7 +1,7 @@
 """A schedule as a picture over time: JSON for Perfetto (ui.perfetto.dev) or chrome://tracing.
 
-One process per group, one thread per sampled worker, complete events ("X") for what each worker does, counters ("C")
-for versions and staleness, instants ("i") for events. Times are microseconds, as the Trace Event Format
+One process per group, one thread per sampled worker, complete events ("X") for what each worker does,
+counters ("C") for versions and staleness, instants ("i") for events. Times are microseconds, as the format
 wants.
 """
 

@@ -6,6 +6,7 @@ import simpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulation.bench import simpy_async
 from simulation.distributions import Constant, Empirical, LogNormal, Pareto, ShiftedExponential
 from simulation.draws import Stream, draw_bits
 from simulation.engines import run
@@ -352,3 +353,11 @@ def test_seed_and_nothing_else_decides():
 def test_refusals(call, says):
     with pytest.raises(UserError, match=says):
         call(Timing(Constant(1.0)))
+
+
+def test_the_yardstick_of_the_bench_simulates_the_same():
+    timing = Timing(ShiftedExponential(8e5, 2e5), push_ns=9, server_service_ns=500)
+    u = run(AsyncSGD(40), timing, 1500, seed=6).updates
+    columns = (u.time_ns, u.worker, u.read, u.step)
+    for ours, theirs in zip(columns, simpy_async(40, timing, 1500, 6), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
