@@ -162,11 +162,9 @@ def server_path(
     for level, members in enumerate(inner):
         inside += collectives.ring_all_reduce(members, size, level, collectives.groups_at(shape, level))
     sizes = [layer.parameters * workload.bytes_per_parameter for layer in workload.layers]
-    forward = backward_by_layer(workload, compute.forward_s)
     pushing = _exposed(cluster, sizes, backward_by_layer(workload, compute.backward_s))
-    pulling = _exposed(
-        cluster, sizes[::-1], forward[::-1]
-    )  # the mirror image: the first layer is needed first
+    # Pulling is pushing backwards in time: a layer's weights must arrive before its forward pass begins.
+    pulling = _exposed(cluster, sizes, backward_by_layer(workload, compute.forward_s))
     incast = servers.incast_s_per_doubling * math.log2(clients) if synchronous else 0.0
     per_direction = size / servers.bandwidth_bytes_per_s
     applied = size / servers.apply_bytes_per_s if servers.apply_bytes_per_s else 0.0

@@ -103,6 +103,17 @@ def test_parameter_servers_follow_the_fitted_law() -> None:
         assert found.bound == ("server" if n == 8 else "compute")
 
 
+@pytest.mark.parametrize(("first", "last", "exposed_s"), [(1_000_000, 0, 4e-3), (0, 1_000_000, 0.0)])
+def test_only_the_first_layers_weights_and_gradients_are_waited_for(
+    first: int, last: int, exposed_s: float
+) -> None:
+    """Its gradient comes last, its weights are needed first: neither way can hide behind compute."""
+    net = replace(NET, layers=(Layer("first", first, 1e9), Layer("last", last, 1e9)))
+    timing = cost(cluster(overlap=True), net, AsyncSGD(2)).timing
+    assert timing.push_ns == pytest.approx(exposed_s * 1e9)
+    assert timing.pull_ns == pytest.approx(exposed_s * 1e9)
+
+
 def test_slow_servers_bound_an_asynchronous_group() -> None:
     found = cost(cluster(parameter_servers=ParameterServers(1, 1e8)), NET, AsyncSGD(8))
     assert found.bound == "server"

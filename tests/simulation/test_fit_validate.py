@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulation import validate
 from simulation.costs import cost
-from simulation.description import load_workload
+from simulation.description import load_cluster, load_workload
 from simulation.errors import UserError
 from simulation.fit import AllReduceLaw, ServerLaw, as_cluster, fit, read_table
 from simulation.nccl_tests import read_nccl_tests
@@ -211,6 +211,22 @@ def test_no_out_of_sample_row_helped_to_make_its_prediction() -> None:
     assert not fitted & {r.id for r in rows if r.sample == "out"}
     ids = published_rows()
     assert all(ids[r.id].confidence != "unverified" for r in rows)
+
+
+def test_the_shelfs_cloud_is_what_fit_finds() -> None:
+    cloud, workload = load_cluster("cloud-k80"), load_workload("inception-v3")
+    rows = validate._throughputs("CSCS", "AWS p2.xlarge")
+    law, servers = validate.server_fit(rows).law, cloud.parameter_servers
+    assert isinstance(law, ServerLaw)
+    assert servers is not None
+    assert servers.incast_s_per_doubling == pytest.approx(law.incast_s_per_doubling, rel=0.01)
+    assert servers.bandwidth_bytes_per_s == pytest.approx(
+        2 * workload.gradient_bytes / law.per_client_s, rel=0.01
+    )
+    for row in rows:
+        assert row.workers is not None
+        step = cost(cloud, workload, SyncSGD(row.workers, "parameter_servers")).step_s
+        assert step == pytest.approx(validate._step_s(row), rel=0.05)
 
 
 def test_tables_hold_out_every_interior_point_once() -> None:
