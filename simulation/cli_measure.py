@@ -117,20 +117,21 @@ def _calibrate_here(arguments: argparse.Namespace) -> int:
 def validate(arguments: argparse.Namespace) -> None:
     """The command `validate`."""
     from simulation import validate
+    from simulation.predictions import REAL, as_records, summaries
 
     rows = validate.predictions()
     unusable = dict(validate.UNUSABLE)
     if arguments.real:
         real = validate.real_prediction()
         if isinstance(real, str):
-            unusable[validate.REAL] = real
+            unusable[REAL] = real
         else:
             rows.append(real)
-    found = validate.summaries(rows)
+    found = summaries(rows)
     if arguments.csv:
         from simulation.sweep import as_csv
 
-        records = validate.as_records(rows)
+        records = as_records(rows)
         text = as_csv(records, tuple(records[0]))
         write_text(arguments.csv, text)
     if arguments.figure:
@@ -141,7 +142,7 @@ def validate(arguments: argparse.Namespace) -> None:
 
         draw_to(arguments.figure, draw)
     if arguments.json:
-        content = {"rows": validate.as_records(rows), "summaries": [asdict(s) for s in found]}
+        content = {"rows": as_records(rows), "summaries": [asdict(s) for s in found]}
         print(json.dumps({**content, "unusable": unusable}, indent=2))
         return
     print(f"{'check / system':62} {'rows':>8} {'mean':>7} {'worst':>7} {'bias':>7}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulation.draws import Ints
-from simulation.validate import Prediction
+from simulation.predictions import Prediction
 
 Axes = Any
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")

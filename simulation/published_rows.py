@@ -120,3 +120,16 @@ def value_of(row_id: str) -> float:
     value = published_rows()[row_id].value
     assert value is not None, f"{row_id} is a range"
     return value
+
+
+def throughputs(paper: str, system: str, model: str = "Inception-V3") -> list[Row]:
+    """Synthetic-data throughputs of one paper, a system whose name starts so, and a model."""
+    return [
+        r
+        for r in published_rows().values()
+        if r.paper.startswith(paper)
+        and r.system.startswith(system)
+        and r.model == model
+        and r.quantity == "throughput"
+        and r.data == "synthetic"
+    ]

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation import validate
+from simulation import predictions, validate
 from simulation.costs import cost
 from simulation.description import load_cluster, load_workload
 from simulation.errors import UserError
 from simulation.fit import AllReduceLaw, ServerLaw, as_cluster, fit, read_table
 from simulation.nccl_tests import read_nccl_tests
 from simulation.protocols import SyncSGD
-from simulation.published_rows import COLUMNS, SCALING_CSV, published_rows
+from simulation.published_rows import COLUMNS, SCALING_CSV, published_rows, throughputs
 
 COUNTS = [1, 2, 4, 8, 16, 32, 64, 128]
 
@@ -197,17 +197,17 @@ def test_bad_published_rows_name_the_line(change: tuple[str, str], said: str, tm
 
 
 def test_validation_reaches_the_targets_it_is_known_to_reach() -> None:
-    found = {s.check: s for s in validate.summaries(validate.predictions()) if s.system == "all"}
-    assert found[validate.TABLES].met
-    assert found[validate.SERVERS_CARRIED].met
+    found = {s.check: s for s in predictions.summaries(validate.predictions()) if s.system == "all"}
+    assert found[predictions.TABLES].met
+    assert found[predictions.SERVERS_CARRIED].met
     # Missed, and shown: no public table says how a TPU slows down at 32 images a chip.
-    assert found[validate.SPECIFICATIONS].met is False
-    assert 0.10 < found[validate.SPECIFICATIONS].mean_error < 0.16
+    assert found[predictions.SPECIFICATIONS].met is False
+    assert 0.10 < found[predictions.SPECIFICATIONS].mean_error < 0.16
 
 
 def test_no_out_of_sample_row_helped_to_make_its_prediction() -> None:
     rows = validate.predictions()
-    fitted = {r.id for r in rows if r.check == validate.SERVERS_FITTED}
+    fitted = {r.id for r in rows if r.check == predictions.SERVERS_FITTED}
     assert not fitted & {r.id for r in rows if r.sample == "out"}
     ids = published_rows()
     assert all(ids[r.id].confidence != "unverified" for r in rows)
@@ -215,7 +215,7 @@ def test_no_out_of_sample_row_helped_to_make_its_prediction() -> None:
 
 def test_the_shelfs_cloud_is_what_fit_finds() -> None:
     cloud, workload = load_cluster("cloud-k80"), load_workload("inception-v3")
-    rows = validate._throughputs("CSCS", "AWS p2.xlarge")
+    rows = throughputs("CSCS", "AWS p2.xlarge")
     law, servers = validate.server_fit(rows).law, cloud.parameter_servers
     assert isinstance(law, ServerLaw)
     assert servers is not None
