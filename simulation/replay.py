@@ -8,7 +8,7 @@ as are read at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,10 +24,13 @@ from simulation.errors import UserError
 from simulation.gradients import TEAM_CHUNK, Gradients, Layout, Parameters, Problem
 from simulation.protocols import BackupWorkers, Codistillation, LocalSGD
 from simulation.schedule import Kind, Schedule
-from simulation.versions import Needs, Versions, room
+from simulation.versions import Needs, Teachers, Versions, room
 
 State = tuple[Tensor, ...]
 Observer = Callable[[int, int, Parameters], None]
+Version = tuple[int, int]
+Ready = list[tuple[int, range]]
+"""Groups and which of their updates can be computed now."""
 
 
 class Rule(Protocol):
@@ -181,18 +184,19 @@ class _Replay:
         for g in range(self.groups):
             self._arrived(g, 0)
         while self.position != ends:
-            ready = [(g, i) for g in range(self.groups) for i in self._ready(g)]
+            ready = [(g, some) for g in range(self.groups) if (some := self._ready(g))]
             if not ready:
                 raise UserError(
                     "replay: the groups wait for each other's versions; the schedule is impossible"
                 )
             if self.local:
-                for g, i in ready:
+                for g, i in ((g, i) for g, updates in ready for i in updates):
                     self._average(g, i)
             else:
-                for (g, i), gradient in zip(ready, self._compute(ready), strict=True):
-                    self._apply(g, i, gradient)
-            bar.update(len(ready))
+                gradients = iter(self._compute(ready))
+                for g, updates in ready:
+                    self._apply(g, updates, gradients)
+            bar.update(sum(len(updates) for _, updates in ready))
         bar.close()
         final = [{n: t.clone() for n, t in self._parameters(g).items()} for g in range(self.groups)]
         return Replayed(final, self.mismatches, self.checked)
@@ -206,43 +210,61 @@ class _Replay:
         reads = self.needs.reads[g][first : first + self.at_once]
         early = reads > first
         n = int(np.argmax(early)) if early.any() else len(reads)
-        spans = self.needs.span_of[g][first : first + n]
-        for number in np.unique(spans[spans >= 0]).tolist():
-            if any(teacher not in self.versions for teacher in self.needs.spans[g][number].teachers):
-                n = min(n, int(np.argmax(spans == number)))
+        if self.needs.taught:
+            spans = self.needs.span_of[g][first : first + n]
+            for number in np.unique(spans[spans >= 0]).tolist():
+                if any(teacher not in self.versions for teacher in self.needs.spans[g][number].teachers):
+                    n = min(n, int(np.argmax(spans == number)))
         return range(first, first + n)
 
-    def _teachers(self, g: int, i: int) -> tuple[tuple[int, int], ...]:
+    def _teachers(self, g: int, i: int) -> Teachers:
         number = int(self.needs.span_of[g][i])
         return self.needs.spans[g][number].teachers if number >= 0 else ()
 
-    def _compute(self, ready: list[tuple[int, int]]) -> list[Tensor]:
-        """Gradients of these updates, those with equally many teachers together."""
-        teachers = [self._teachers(g, i) for g, i in ready] if self.needs.taught else [()] * len(ready)
-        result: list[Tensor] = [torch.empty(0)] * len(ready)
-        for count in sorted(set(map(len, teachers))):
-            chosen = [k for k, t in enumerate(teachers) if len(t) == count]
-            items = [ready[k] for k in chosen]
-            weights = self.versions.gather([(g, self.reads[g][i]) for g, i in items])
-            taught = [self.versions.gather([teachers[k][t] for k in chosen]) for t in range(count)]
-            steps = np.array([self.step[g][i] for g, i in items])
-            if self.protocol.barrier:
-                workers = np.concatenate([self.teams[g](i) for g, i in items])
-                batch = self.problem.batches(workers, np.repeat(steps, self.team))
-                rows = self.gradients.team(weights, taught, batch, self.team)
-            else:
-                batch = self.problem.batches(np.array([self.worker[g][i] for g, i in items]), steps)
-                rows = self.gradients.single(weights, taught, batch)
-            for k, row in zip(chosen, rows.unbind(0), strict=True):
-                result[k] = row
-        return result
+    def _compute(self, ready: Ready) -> list[Tensor]:
+        """Gradients of these updates, in order; those with equally many teachers are made together."""
+        reads = [(g, read) for g, updates in ready for read in self.reads[g][updates.start : updates.stop]]
+        steps = _joined(self.step, ready)
+        if not self.needs.taught:
+            return list(self._gradients(reads, [], self._workers(ready), steps).unbind(0))
+        teachers = [self._teachers(g, i) for g, updates in ready for i in updates]
+        counts = np.array([len(t) for t in teachers])
+        workers = self._workers(ready)
+        result = torch.empty(
+            (len(reads), self.layout.size), dtype=self.layout.dtype, device=self.layout.device
+        )
+        for count in np.unique(counts).tolist():
+            chosen = np.flatnonzero(counts == count)
+            some = chosen.tolist()
+            taught = [[teachers[k][t] for k in some] for t in range(count)]
+            rows = self._gradients([reads[k] for k in some], taught, workers[chosen], steps[chosen])
+            result[torch.from_numpy(chosen).to(result.device)] = rows
+        return list(result.unbind(0))
 
-    def _apply(self, g: int, i: int, gradient: Tensor) -> None:
-        read = self.reads[g][i]
-        old = self.versions.row(g, i)
-        new = self.versions.new(g, i + 1, self.uses[g][i + 1])
-        self.rule.apply(old, gradient, self.states[g], i, i - read, new)
-        self._finish(g, i, read)
+    def _gradients(
+        self, reads: list[Version], teachers: list[list[Version]], workers: Ints, steps: Ints
+    ) -> Tensor:
+        """One row per update: weights by version, workers (K, team), steps (K,)."""
+        weights = self.versions.gather(reads)
+        taught = [self.versions.gather(each) for each in teachers]
+        batch = self.problem.batches(workers.reshape(-1), np.repeat(steps, self.team))
+        return self.gradients.team(weights, taught, batch, self.team)
+
+    def _workers(self, ready: Ready) -> Ints:
+        """Who contributes to each of these updates: global numbers, (K, team)."""
+        if not self.protocol.barrier:
+            return _joined(self.worker, ready)[:, None]
+        return np.stack([self.teams[g](i) for g, updates in ready for i in updates])
+
+    def _apply(self, g: int, updates: range, gradients: Iterator[Tensor]) -> None:
+        """One after the other, in the schedule's order."""
+        versions, reads, uses, state = self.versions, self.reads[g], self.uses[g], self.states[g]
+        old = versions.row(g, updates.start)
+        for i in updates:
+            new = versions.new(g, i + 1, uses[i + 1])
+            self.rule.apply(old, next(gradients), state, i, i - reads[i], new)
+            self._finish(g, i, reads[i])
+            old = new
 
     def _average(self, g: int, i: int) -> None:
         """One averaging of LocalSGD: every worker walks its steps from the same weights."""
@@ -298,6 +320,10 @@ class _Replay:
         observe, every = self._observe
         if version % every == 0 or version == len(self.reads[g]):
             observe(g, version, self._parameters(g))
+
+
+def _joined(columns: list[Ints], ready: Ready) -> Ints:
+    return np.concatenate([columns[g][updates.start : updates.stop] for g, updates in ready])
 
 
 def _recorded(schedule: Schedule) -> dict[tuple[int, int], int]:
