@@ -1,0 +1,187 @@
+"""Clusters, workloads and anything else described by dataclasses, read from YAML and written to it.
+
+Each mistake is one line that names the file and the key. ``load`` takes a path, or the name of something on
+the shelf (``simulation/shelf``: ready clusters and workloads from public specifications).
+"""
+
+import difflib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from simulation.cluster import Cluster, Empirical, Straggler
+from simulation.errors import UserError
+from simulation.workload import Workload
+
+SHELF = Path(__file__).parent / "shelf"
+BRANCHES = {branch.__name__ for branch in get_args(Straggler)}
+T = TypeVar("T")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, which YAML would let the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        UserError: no such file, not YAML, a key given twice, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}): check the path") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not text: give a YAML file in UTF-8") from None
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must be a mapping of keys to values")
+    return content
+
+
+def _known_keys(adapter: TypeAdapter[Any]) -> list[str]:
+    schema = adapter.json_schema()
+    keys = set(schema.get("properties", {}))
+    for definition in schema.get("$defs", {}).values():
+        keys |= set(definition.get("properties", {}))
+    return sorted(keys)
+
+
+def _one_line(error: ValidationError, adapter: TypeAdapter[Any]) -> str:
+    """The first mistake as ``key: what, remedy``."""
+    problems = error.errors(include_url=False)
+    # A union reports every branch: only the branch whose `kind` was meant says something.
+    other_kinds = {p["loc"][:-1] for p in problems if p["type"] == "literal_error" and p["loc"][-1] == "kind"}
+    meant = [p for p in problems if p["loc"][:-1] not in other_kinds]
+    first = (meant or problems)[0]
+    parts = [str(part) for part in first["loc"] if str(part) not in BRANCHES]
+    key = ".".join(parts) or "the whole"
+    if not meant:
+        allowed = ", ".join(str(p["ctx"]["expected"]).strip("'") for p in problems if "ctx" in p)
+        return f"{key}: {first['input']!r} is not one of {allowed}"
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        close = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(adapter), n=1)
+        return f"{key}: unknown key" + (f", did you mean {close[0]}?" if close else ": remove it")
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{key}: missing: add it"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    given = first.get("input")
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"{key}: {message}{shown if first['type'] != 'value_error' else ''}"
+
+
+def validated(content: Any, kind: type[T] | Any, where: str) -> T:
+    """Content of a file as a dataclass.
+
+    Raises:
+        UserError: the first mistake, with ``where`` and key.
+    """
+    adapter: TypeAdapter[T] = TypeAdapter(kind)
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_one_line(error, adapter)}") from None
+
+
+def shelf_names() -> dict[str, list[str]]:
+    """What is on the shelf: ``{"clusters": [...], "workloads": [...]}``."""
+    return {
+        "clusters": sorted(p.stem for p in (SHELF / "clusters").glob("*.yaml")),
+        "workloads": sorted(p.stem for p in (SHELF / "workloads").glob("*.yaml")),
+    }
+
+
+def _locate(name: str, kind: str) -> Path:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    names = shelf_names()[kind]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"choose a file or one of {', '.join(names)}"
+        raise UserError(f"{name}: no such file, and not among the shelf's {kind}: {hint}")
+    return SHELF / kind / f"{name}.yaml"
+
+
+def load_cluster(name: str) -> Cluster:
+    """The cluster in a YAML file, or of that name on the shelf."""
+    path = _locate(name, "clusters")
+    cluster: Cluster = validated(read_yaml(path), Cluster, str(path))
+    times = cluster.straggler
+    if isinstance(times, Empirical):
+        beside = path.parent / times.file
+        if not beside.is_file():
+            raise UserError(f"{path}: straggler.file: {beside} does not exist: give step times, one per line")
+        cluster = replace(cluster, straggler=replace(times, file=str(beside)))
+    return cluster
+
+
+def load_workload(name: str) -> Workload:
+    """The workload in a YAML file, or of that name on the shelf."""
+    path = _locate(name, "workloads")
+    return validated(read_yaml(path), Workload, str(path))
+
+
+def to_plain(thing: Any) -> Any:
+    """A dataclass as lists, mappings and scalars, without what has its default value."""
+    return TypeAdapter(type(thing)).dump_python(thing, mode="json", exclude_defaults=True)
+
+
+def as_yaml(thing: Any) -> str:
+    """A described dataclass as YAML, keys in the order of its fields."""
+    return yaml.safe_dump(to_plain(thing), sort_keys=False, width=110, allow_unicode=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a file beside ``path``, then rename: never half a file, whatever happens.
+
+    Raises:
+        UserError: the folder does not exist or cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}): check the folder") from None
+    os.close(handle)
+    aside = Path(name)
+    try:
+        write(aside)
+        aside.chmod(0o644)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_yaml(thing: Any, path: Path) -> None:
+    """Write a described dataclass to a YAML file, whole or not at all."""
+    text = as_yaml(thing)
+
+    def write(aside: Path) -> None:
+        aside.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)

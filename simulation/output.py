@@ -1,0 +1,33 @@
+"""What commands share: figures and tables written whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from simulation.description import write_atomically
+from simulation.errors import UserError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text to a file, whole or not at all."""
+
+    def write(aside: Path) -> None:
+        aside.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
+
+
+def draw_to(path: Path, draw: Callable[[Any], None]) -> None:
+    """Draw on a new figure and save it whole, without dates, so that the same data give the same bytes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UserError(f"{path}: figures are .png, .svg or .pdf: choose one of these endings")
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
+    with matplotlib.rc_context({"svg.hashsalt": "simulation", "font.size": 9}):
+        figure = Figure(figsize=(8, 6), layout="constrained")
+        draw(figure)
+        write_atomically(path, lambda aside: figure.savefig(aside, dpi=150, metadata=dates))

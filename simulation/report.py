@@ -1,0 +1,206 @@
+"""One answer for one question: price a step, let an engine play it, and say in words what comes out."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from simulation import engines
+from simulation.cluster import Cluster
+from simulation.communication import Traffic
+from simulation.costs import Cost, cost
+from simulation.draws import Ints
+from simulation.protocols import BackupWorkers, Codistillation, Protocol, to_dict
+from simulation.schedule import Schedule
+from simulation.statistics import Statistics, statistics
+from simulation.timing import Timing
+from simulation.workload import Workload
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run of so many updates looked like; times in seconds, ``step_s`` per step of a whole group.
+
+    ``step_s`` is taken from the second half of the run, so that start-up does not count.
+    """
+
+    cluster: str
+    workload: str
+    protocol: dict[str, Any]
+    engine: str
+    seed: int
+    updates: int
+    elapsed_s: float
+    step_s: float
+    examples_per_s: float
+    utilisation: float
+    bound: str
+    why: str
+    expected_step_s: float
+    parts_s: dict[str, float]
+    traffic: tuple[Traffic, ...]
+    statistics: Statistics
+    price_per_hour_usd: float | None
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self) | {"statistics": self.statistics.to_dict()}
+
+
+@dataclass(frozen=True)
+class Played:
+    """A report with what it was taken from."""
+
+    report: Report
+    schedule: Schedule
+    timing: Timing
+
+
+def default_updates(protocol: Protocol) -> int:
+    """Enough updates to see the steady state: 200 steps, and four exchanges after the first teachers."""
+    within = protocol.within if isinstance(protocol, Codistillation) else protocol
+    steps = 200 if within.barrier else min(50 * within.total_workers, 200_000)
+    if isinstance(protocol, Codistillation):
+        steps = max(steps, protocol.first_adoption + 4 * protocol.interval_updates)
+    return max(20, steps)
+
+
+def default_engine(protocol: Protocol, priced: Cost) -> str:
+    """``window``, or ``heap`` where single workers fail."""
+    return "heap" if priced.timing.failures_per_hour and not protocol.barrier else "window"
+
+
+def _steady_update_s(times_ns: Ints) -> float:
+    """Seconds between updates in the second half."""
+    if len(times_ns) == 1:
+        return float(times_ns[0]) / 1e9
+    half = (len(times_ns) - 1) // 2
+    return float(times_ns[-1] - times_ns[half]) / (len(times_ns) - 1 - half) / 1e9
+
+
+def simulate(
+    cluster: Cluster,
+    workload: Workload,
+    protocol: Protocol,
+    updates: int | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    batch_per_worker_examples: int | None = None,
+) -> Played:
+    """Price a protocol on a cluster and play it.
+
+    Raises:
+        UserError: what `costs.cost` and `engines.run` refuse.
+    """
+    priced = cost(cluster, workload, protocol, batch_per_worker_examples)
+    engine = default_engine(protocol, priced) if engine == "auto" else engine
+    wanted = default_updates(protocol) if updates is None else updates
+    schedule = engines.run(protocol, priced.timing, wanted, seed, engine)
+    return Played(_report(cluster, workload, protocol, priced, schedule, wanted), schedule, priced.timing)
+
+
+def _report(
+    cluster: Cluster, workload: Workload, protocol: Protocol, priced: Cost, schedule: Schedule, updates: int
+) -> Report:
+    times, rows = schedule.updates.column("time_ns"), schedule.group_slices()
+    within = protocol.within if isinstance(protocol, Codistillation) else protocol
+    elapsed_s = float(max(times[r.stop - 1] for r in rows)) / 1e9
+    update_s = float(np.mean([_steady_update_s(times[r]) for r in rows]))
+    per_step = 1.0 / within.steps_per_update if within.barrier else float(within.total_workers)
+    counts = schedule.updates.column("count")
+    gradients = float(np.mean(counts)) * within.steps_per_update * protocol.groups / update_s
+    batch = priced.examples_per_step // (protocol.groups * _contributing(within))
+    price = cluster.device.price_per_hour_usd
+    return Report(
+        cluster=cluster.name,
+        workload=workload.name,
+        protocol=to_dict(protocol),
+        engine=str(schedule.meta["engine"]),
+        seed=schedule.seed,
+        updates=updates,
+        elapsed_s=elapsed_s,
+        step_s=update_s * per_step,
+        examples_per_s=gradients * batch,
+        utilisation=min(1.0, gradients * priced.timing.mean_compute_ns / 1e9 / protocol.total_workers),
+        bound=priced.bound,
+        why=priced.why,
+        expected_step_s=priced.step_s,
+        parts_s=priced.parts_s,
+        traffic=priced.traffic,
+        statistics=statistics(schedule, priced.timing),
+        price_per_hour_usd=None if price is None else price * protocol.total_workers,
+        notes=priced.notes,
+    )
+
+
+def _contributing(within: Protocol) -> int:
+    return within.workers if isinstance(within, BackupWorkers) else within.total_workers
+
+
+def seconds_in_words(seconds: float) -> str:
+    """A duration with three digits and a fitting unit."""
+    if seconds >= 7200:
+        return f"{seconds / 3600:.3g} h"
+    if seconds >= 600:
+        return f"{seconds / 60:.3g} min"
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def bytes_in_words(n_bytes: float) -> str:
+    """Bytes with three digits and a decimal unit."""
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= scale:
+            return f"{n_bytes / scale:.3g} {unit}"
+    return f"{n_bytes:.3g} B"
+
+
+def in_words(report: Report) -> str:
+    """The answer for a person."""
+    protocol = ", ".join(f"{k} {v}" for k, v in report.protocol.items() if k not in ("kind", "within"))
+    name = f"{report.protocol['kind']}({protocol})"
+    if "within" in report.protocol:
+        name += f" within: {report.protocol['within']['kind']}"
+    lines = [
+        f"{report.workload} on {report.cluster}",
+        name,
+        "",
+        f"step         {seconds_in_words(report.step_s)}   ({report.examples_per_s:,.0f} examples/s, "
+        f"workers compute {report.utilisation:.0%} of the time)",
+        "  made of    "
+        + ", ".join(f"{k} {seconds_in_words(v)}" for k, v in report.parts_s.items() if v > 0)
+        + f"   (expected {seconds_in_words(report.expected_step_s)})",
+        f"bound        {report.why}",
+    ]
+    for row in report.traffic:
+        if row.total_bytes:
+            lines.append(
+                f"bytes/step   {row.level}: {bytes_in_words(row.busiest_link_bytes)} on the busiest link, "
+                f"{bytes_in_words(row.total_bytes)} in all"
+            )
+    found = report.statistics
+    spent = ", ".join(f"{name} {share:.0%}" for name, share in found.shares.items() if share >= 0.005)
+    lines.append(f"time went to {spent}")
+    stale = f"mean {found.staleness_mean:.3g} updates"
+    if found.staleness_quantiles[1.0]:
+        stale += "; " + ", ".join(f"{q:.0%} at most {v:.0f}" for q, v in found.staleness_quantiles.items())
+    lines.append(f"staleness    {stale}")
+    if found.teacher_age_mean is not None:
+        lines.append(f"teachers     {found.teacher_age_mean:.3g} updates old when adopted, on the mean")
+    if found.dropped_gradients:
+        lines.append(f"dropped      {found.dropped_gradients} late gradients")
+    if found.lost_updates:
+        lines.append(
+            f"lost         {found.lost_updates} updates to failures, {found.lost_share:.1%} of the work"
+        )
+    if report.price_per_hour_usd is not None:
+        lines.append(f"price        {report.price_per_hour_usd:.2f} USD an hour")
+    lines += [f"note         {note}" for note in report.notes]
+    lines.append(
+        f"simulated    {report.updates} updates, {seconds_in_words(report.elapsed_s)}, "
+        f"engine {report.engine}, seed {report.seed}"
+    )
+    return "\n".join(lines)
