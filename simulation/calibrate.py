@@ -48,9 +48,7 @@ class Calibration:
     seconds: float
 
 
-def _agree(
-    value: float, device: torch.device, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.MAX
-) -> float:
+def _agree(value: float, device: torch.device, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.MAX) -> float:
     """The same number on all ranks."""
     shared = torch.tensor([value], dtype=torch.float64, device=device)
     dist.all_reduce(shared, operation)
@@ -133,7 +131,7 @@ def training_step(
     """Forward, backward, with ``reduce`` one all-reduce of all gradients, and a plain gradient step."""
     flat.zero_()
     loss = torch.nn.functional.cross_entropy(net(inputs), labels)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     if reduce:
         dist.all_reduce(flat)
     with torch.no_grad():
@@ -167,9 +165,7 @@ def as_ring(line: AlphaBeta, workers: int) -> AlphaBeta:
     return AlphaBeta(line.latency_s / messages, line.bandwidth_bytes_per_s * messages / workers)
 
 
-def measure(
-    place: Place, device: torch.device, largest_bytes: float, limit_s: float, name: str
-) -> Calibration:
+def measure(place: Place, device: torch.device, largest_bytes: float, limit_s: float, name: str) -> Calibration:
     """Measure all-reduce and compute with all ranks at work.
 
     Raises:
@@ -185,9 +181,7 @@ def measure(
     table = measure_all_reduce(device, largest_bytes, out_of_time)
     net, (inputs, labels) = model(device), batch_of(BATCH, device)
     flat = flat_gradients(net)
-    times = timed(
-        lambda: training_step(net, flat, inputs, labels, reduce=False), device, 2 * ROUNDS, together=False
-    )
+    times = timed(lambda: training_step(net, flat, inputs, labels, reduce=False), device, 2 * ROUNDS, together=False)
     out_of_time()
     step_s = _agree(statistics.median(times), device)
     sigma = _agree(spread_sigma(times), device)
@@ -298,15 +292,9 @@ def _print(
         cluster.straggler.sigma if isinstance(cluster.straggler, Lognormal) else 0.0,
     )
     print(f"wrote {output}")
-    print(
-        f"compute      {cluster.device.peak_flop_per_s / 1e9:.1f} GFLOP/s a process, spread sigma {sigma:.3f}"
-    )
-    print(
-        f"all-reduce   {link.latency_s:.3g} s and {link.bandwidth_bytes_per_s:.3g} bytes/s a link as a ring"
-    )
-    print(
-        f"             that line misses by up to {found.alpha_beta_worst_error:.1%}; the table in the file,"
-    )
+    print(f"compute      {cluster.device.peak_flop_per_s / 1e9:.1f} GFLOP/s a process, spread sigma {sigma:.3f}")
+    print(f"all-reduce   {link.latency_s:.3g} s and {link.bandwidth_bytes_per_s:.3g} bytes/s a link as a ring")
+    print(f"             that line misses by up to {found.alpha_beta_worst_error:.1%}; the table in the file,")
     print(
         f"             every other point held out, by {found.table_held_out_mean_error:.1%} on the mean and "
         f"{found.table_held_out_worst_error:.1%} at worst"

@@ -65,21 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     sweep = commands.add_parser("sweep", help="one YAML over protocols and worker counts: CSV and figure")
     sweep.add_argument("file", type=_path)
     sweep.add_argument("--csv", type=_path, help="write the table here (default: print it)")
-    sweep.add_argument(
-        "--figure", type=_path, help="draw step time, efficiency and breakdown here (.png, .svg)"
-    )
+    sweep.add_argument("--figure", type=_path, help="draw step time, efficiency and breakdown here (.png, .svg)")
     sweep.set_defaults(do="simulation.cli_ask:sweep")
 
     shelf = commands.add_parser("shelf", help="ready clusters and workloads")
     shelf.add_argument("name", nargs="?", help="print the YAML of this one")
     shelf.set_defaults(do="simulation.cli_ask:shelf")
 
-    fit = commands.add_parser(
-        "fit", help="a law of step time from a table of workers and step times or rates"
-    )
-    fit.add_argument(
-        "table", type=_path, help="CSV: workers and step_s or examples_per_s; or nccl-tests output"
-    )
+    fit = commands.add_parser("fit", help="a law of step time from a table of workers and step times or rates")
+    fit.add_argument("table", type=_path, help="CSV: workers and step_s or examples_per_s; or nccl-tests output")
     fit.add_argument("--law", choices=("servers", "all_reduce"), help="default: servers")
     fit.add_argument("--batch", type=int, help="examples per worker and step")
     fit.add_argument("--workload", help="needed for --output: whose bytes and FLOP were measured")
@@ -89,18 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--json", action="store_true")
     fit.set_defaults(do="simulation.cli_measure:fit")
 
-    calibrate = commands.add_parser(
-        "calibrate", help="measure this machine under torchrun and write a cluster file"
-    )
+    calibrate = commands.add_parser("calibrate", help="measure this machine under torchrun and write a cluster file")
     calibrate.add_argument("--output", type=_path, required=True, help="cluster file to write")
     calibrate.add_argument("--backend", choices=("gloo", "nccl"), help="default: nccl on GPUs, else gloo")
     calibrate.add_argument("--largest-mb", type=float, default=17.0, help="largest all-reduce, in 10^6 bytes")
     calibrate.add_argument("--limit-s", type=float, default=120.0, help="give up beyond so many seconds")
     calibrate.add_argument("--name", help="name of the cluster")
     calibrate.add_argument("--processes", type=int, help="start so many here, without torchrun")
-    calibrate.add_argument(
-        "--check", action="store_true", help="also predict real steps and report the error"
-    )
+    calibrate.add_argument("--check", action="store_true", help="also predict real steps and report the error")
     calibrate.add_argument("--json", action="store_true")
     calibrate.set_defaults(do="simulation.cli_measure:calibrate")
 

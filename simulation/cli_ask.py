@@ -20,9 +20,7 @@ def protocol_of(arguments: argparse.Namespace) -> Any:
     if arguments.protocol not in KINDS:
         path = Path(arguments.protocol)
         if not path.exists():
-            raise UserError(
-                f"--protocol {arguments.protocol}: no such file; choose one of {', '.join(KINDS)}"
-            )
+            raise UserError(f"--protocol {arguments.protocol}: no such file; choose one of {', '.join(KINDS)}")
         if given or arguments.within:
             option = next(iter(given), "within").replace("_", "-")
             raise UserError(f"--{option} has no effect when --protocol is a file: change {path}")
@@ -39,9 +37,7 @@ def protocol_of(arguments: argparse.Namespace) -> Any:
     within = {key: given.pop(key) for key in WITHIN_ONLY if key in given}
     inside = {"kind": arguments.within or "SyncSGD", "workers": workers // groups, **within}
     if inside["kind"] == "LocalSGD":
-        raise UserError(
-            "LocalSGD within groups has an interval of its own: describe the protocol in a YAML file"
-        )
+        raise UserError("LocalSGD within groups has an interval of its own: describe the protocol in a YAML file")
     if inside["kind"] == "BackupWorkers":
         inside["workers"] -= inside.get("backups", 0)
     return from_dict({"kind": "Codistillation", **given, "within": inside}, "options")
@@ -124,9 +120,7 @@ def _sweep_figure(figure: Any, rows: list[dict[str, Any]]) -> None:
     figures.scaling_efficiency(axes["efficiency"], {n: curve(n, "examples_per_s") for n in names})
     most = max(row["workers"] for row in rows)
     parts = {
-        row["protocol"]: {part: row[f"{part}_s"] for part in figures.PARTS}
-        for row in rows
-        if row["workers"] == most
+        row["protocol"]: {part: row[f"{part}_s"] for part in figures.PARTS} for row in rows if row["workers"] == most
     }
     figures.step_time_breakdown(axes["parts"], parts)
     axes["efficiency"].get_legend().remove()
@@ -148,9 +142,7 @@ def shelf(arguments: argparse.Namespace) -> None:
     print("clusters")
     for name in names["clusters"]:
         cluster = load_cluster(name)
-        print(
-            f"  {name:18} {cluster.devices:5} x {cluster.device.name:9} {cluster.name} [{cluster.confidence}]"
-        )
+        print(f"  {name:18} {cluster.devices:5} x {cluster.device.name:9} {cluster.name} [{cluster.confidence}]")
     print("workloads")
     for name in names["workloads"]:
         workload = load_workload(name)

@@ -70,9 +70,7 @@ def _fit_nccl_tests(arguments: argparse.Namespace) -> None:
         print(json.dumps({**asdict(found), **words, "errors": errors, "worst_held_out": held_out}, indent=2))
         return
     print(as_yaml(found), end="")
-    print(
-        f"# one latency and one bandwidth: {line.latency_s:.3g} s, {line.bandwidth_bytes_per_s:.4g} bytes/s;"
-    )
+    print(f"# one latency and one bandwidth: {line.latency_s:.3g} s, {line.bandwidth_bytes_per_s:.4g} bytes/s;")
     print(f"# they miss by {min(errors):+.1%} to {max(errors):+.1%}")
     if held:
         print(f"# the table, every other point held out: worst {max(abs(e) for e in held):.1%}")

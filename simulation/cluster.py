@@ -33,9 +33,7 @@ class Device(Described):
     def __post_init__(self) -> None:
         require_positive(peak_flop_per_s=self.peak_flop_per_s, attained_fraction=self.attained_fraction)
         require(self.attained_fraction <= 1, "attained_fraction is a share of the peak: give at most 1")
-        require_non_negative(
-            step_overhead_s=self.step_overhead_s, price_per_hour_usd=self.price_per_hour_usd or 0.0
-        )
+        require_non_negative(step_overhead_s=self.step_overhead_s, price_per_hour_usd=self.price_per_hour_usd or 0.0)
 
 
 @dataclass(frozen=True)
@@ -222,9 +220,7 @@ class Cluster(Described):
 
     def __post_init__(self) -> None:
         require(self.nodes >= 1, f"nodes must be 1 or more, not {self.nodes}")
-        require(
-            self.devices_per_node >= 1, f"devices_per_node must be 1 or more, not {self.devices_per_node}"
-        )
+        require(self.devices_per_node >= 1, f"devices_per_node must be 1 or more, not {self.devices_per_node}")
         require_non_negative(slowdown_sigma=self.slowdown_sigma)
         require_positive(bucket_bytes=self.bucket_bytes)
         require(bool(self.links), "links is empty: describe at least one level of links")

@@ -53,8 +53,7 @@ Algorithm = Callable[[Shape, float], Stages]
 def seconds(stages: Stages, links: Sequence[Link]) -> float:
     """Time of a collective: stages in sequence, the slowest transfer of each."""
     return sum(
-        max((t.messages * links[t.level].seconds(t.message_bytes) for t in stage), default=0.0)
-        for stage in stages
+        max((t.messages * links[t.level].seconds(t.message_bytes) for t in stage), default=0.0) for stage in stages
     )
 
 

@@ -32,9 +32,7 @@ class Traffic:
 
 def _measured_all_reduce(cluster: Cluster, workers: int) -> Callable[[float], float] | None:
     """Seconds from measured tables: of this many workers, or between the two nearest (log-log in workers)."""
-    rows = sorted(
-        (m for m in cluster.measured_collectives if m.operation == "all_reduce"), key=lambda m: m.workers
-    )
+    rows = sorted((m for m in cluster.measured_collectives if m.operation == "all_reduce"), key=lambda m: m.workers)
     below = [m for m in rows if m.workers <= workers]
     above = [m for m in rows if m.workers >= workers]
     if not below or not above:
@@ -151,9 +149,7 @@ def server_path(
     """
     servers = cluster.parameter_servers
     if servers is None:
-        raise UserError(
-            f"cluster {cluster.name!r} has no parameter_servers: add them, or use aggregation: allreduce"
-        )
+        raise UserError(f"cluster {cluster.name!r} has no parameter_servers: add them, or use aggregation: allreduce")
     size = workload.gradient_bytes
     shape = cluster.shape(workers)
     inner: Shape = shape[:-1] if synchronous and len(shape) > 1 and shape[-1] > 1 else ()
@@ -203,9 +199,7 @@ def _crossing(cluster: Cluster, protocol: Codistillation) -> int:
     return used[-1]
 
 
-def exchange_path(
-    cluster: Cluster, workload: Workload, protocol: Codistillation, compute: ComputeTime
-) -> ExchangePath:
+def exchange_path(cluster: Cluster, workload: Workload, protocol: Codistillation, compute: ComputeTime) -> ExchangePath:
     """The price of an exchange; traffic is per step, spread over the interval.
 
     Checkpoints: every group sends its weights once and takes in those of all peers over the link where groups

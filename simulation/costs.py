@@ -164,9 +164,7 @@ def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: Co
     )
 
 
-def _served(
-    cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime
-) -> _Within:
+def _served(cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime) -> _Within:
     """Parameter servers, as engines count them: one service per worker, queued after its gradient.
 
     Servers handle a synchronous step's layers as they come, while workers still compute, so that the step

@@ -116,9 +116,7 @@ def fit_server_law(workers: Sequence[int], times: Sequence[float]) -> tuple[Serv
     best: tuple[float, ServerLaw, int] | None = None
     for split in range(1, len(workers) + 1):
         below, above = workers[:split], workers[split:]
-        compute, incast = _relative_least_squares(
-            [[1.0] * split, [math.log2(n) for n in below]], times[:split]
-        )
+        compute, incast = _relative_least_squares([[1.0] * split, [math.log2(n) for n in below]], times[:split])
         if len(set(below)) == 1:  # one count cannot tell Tc from a: take the latter as nothing
             compute, incast = float(np.mean(times[:split])), 0.0
         if above:
@@ -179,9 +177,7 @@ def fit(workers: Sequence[int], step_s: Sequence[float], law: str = "servers") -
     rows = sorted(zip(workers, step_s, strict=True))
     counts, times = [n for n, _ in rows], [t for _, t in rows]
     if len(set(counts)) < 3:
-        raise UserError(
-            f"{len(set(counts))} different worker counts are too few for a law: give three or more"
-        )
+        raise UserError(f"{len(set(counts))} different worker counts are too few for a law: give three or more")
     if counts[0] < 1 or any(not (math.isfinite(t) and t > 0) for t in times):
         raise UserError("workers must be 1 or more and step times above zero: correct the table")
 

@@ -98,10 +98,7 @@ class Layout:
     def rows(self, stacked: Parameters) -> Tensor:
         """Inverse of `stacked`, (K, size)."""
         return torch.cat(
-            [
-                stacked[name].flatten(1) if shape else stacked[name][:, None]
-                for name, shape in self.shapes.items()
-            ],
+            [stacked[name].flatten(1) if shape else stacked[name][:, None] for name, shape in self.shapes.items()],
             dim=1,
         )
 

@@ -19,9 +19,7 @@ _RANK = re.compile(r"^#\s+Rank\s+(\d+)\s")
 _ROUNDING = 0.02
 
 
-def read_nccl_tests(
-    path: Path, operation: Operation = "all_reduce", workers: int | None = None
-) -> MeasuredCollective:
+def read_nccl_tests(path: Path, operation: Operation = "all_reduce", workers: int | None = None) -> MeasuredCollective:
     """The out-of-place times of one run.
 
     Args:
@@ -69,9 +67,7 @@ def _measurement(path: Path, number: int, fields: list[str]) -> tuple[float, flo
     try:
         n_bytes, time_us, algbw = float(fields[0]), float(tail[0]), float(tail[1])
     except (IndexError, ValueError):
-        raise UserError(
-            f"{where}: not a line of nccl-tests (size, count, type, time, algbw, busbw)"
-        ) from None
+        raise UserError(f"{where}: not a line of nccl-tests (size, count, type, time, algbw, busbw)") from None
     if n_bytes and time_us <= 0:
         raise UserError(f"{where}: time {time_us:g} us is not above zero: run with more iterations")
     printed = algbw * 1e9 * time_us * 1e-6

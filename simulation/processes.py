@@ -89,9 +89,7 @@ def _free_port() -> int:
     return port
 
 
-def launch(
-    arguments: Sequence[str], processes: int, capture: bool = False
-) -> subprocess.CompletedProcess[str]:
+def launch(arguments: Sequence[str], processes: int, capture: bool = False) -> subprocess.CompletedProcess[str]:
     """Run ``python -m simulation`` with these arguments as ranks 0 to n - 1, as torchrun would, and wait.
 
     When one fails the others are stopped, lest they wait for it. One thread each, unless OMP_NUM_THREADS says

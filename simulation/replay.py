@@ -39,9 +39,7 @@ class Rule(Protocol):
     def state(self, weights: Tensor) -> State:
         """What the rule remembers (momentum, ...), each of the weights' shape, at the start."""
 
-    def apply(
-        self, weights: Tensor, gradient: Tensor, state: State, step: int, staleness: int, out: Tensor
-    ) -> None:
+    def apply(self, weights: Tensor, gradient: Tensor, state: State, step: int, staleness: int, out: Tensor) -> None:
         """Write the new weights to `out` (which may be `weights`) and update the state in place."""
 
 
@@ -71,9 +69,7 @@ class SGD:
         """The velocity, zero."""
         return (torch.zeros_like(weights),) if self.momentum else ()
 
-    def apply(
-        self, weights: Tensor, gradient: Tensor, state: State, step: int, staleness: int, out: Tensor
-    ) -> None:
+    def apply(self, weights: Tensor, gradient: Tensor, state: State, step: int, staleness: int, out: Tensor) -> None:
         """One step; see the class."""
         rate = self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
         if self.staleness_power and staleness > 1:
@@ -153,9 +149,7 @@ class _Replay:
         self.teams = [_teams(schedule, g) for g in range(self.groups)]
         self.team = 1 if not self.protocol.barrier else int(schedule.updates.count[0])
         self.recorded = _recorded(schedule)
-        batch = problem.batches(
-            self.teams[0](0)[:1] if self.protocol.barrier else self.worker[0][:1], self.step[0][:1]
-        )
+        batch = problem.batches(self.teams[0](0)[:1] if self.protocol.barrier else self.worker[0][:1], self.step[0][:1])
         batch_bytes = sum(t.nbytes for t in tree_leaves(batch))
         copies = min(self.team, TEAM_CHUNK) if self.local else 1
         item = batch_bytes * self.team + (copies - 1) * 5 * self.layout.row_bytes
@@ -186,9 +180,7 @@ class _Replay:
         while self.position != ends:
             ready = [(g, some) for g in range(self.groups) if (some := self._ready(g))]
             if not ready:
-                raise UserError(
-                    "replay: the groups wait for each other's versions; the schedule is impossible"
-                )
+                raise UserError("replay: the groups wait for each other's versions; the schedule is impossible")
             if self.local:
                 for g, i in ((g, i) for g, updates in ready for i in updates):
                     self._average(g, i)
@@ -230,9 +222,7 @@ class _Replay:
         teachers = [self._teachers(g, i) for g, updates in ready for i in updates]
         counts = np.array([len(t) for t in teachers])
         workers = self._workers(ready)
-        result = torch.empty(
-            (len(reads), self.layout.size), dtype=self.layout.dtype, device=self.layout.device
-        )
+        result = torch.empty((len(reads), self.layout.size), dtype=self.layout.dtype, device=self.layout.device)
         for count in np.unique(counts).tolist():
             chosen = np.flatnonzero(counts == count)
             some = chosen.tolist()
@@ -241,9 +231,7 @@ class _Replay:
             result[torch.from_numpy(chosen).to(result.device)] = rows
         return list(result.unbind(0))
 
-    def _gradients(
-        self, reads: list[Version], teachers: list[list[Version]], workers: Ints, steps: Ints
-    ) -> Tensor:
+    def _gradients(self, reads: list[Version], teachers: list[list[Version]], workers: Ints, steps: Ints) -> Tensor:
         """One row per update: weights by version, workers (K, team), steps (K,)."""
         weights = self.versions.gather(reads)
         taught = [self.versions.gather(each) for each in teachers]
@@ -351,7 +339,5 @@ def _teams(schedule: Schedule, group: int) -> Callable[[int], Ints]:
     np.add.at(change, (drops.peer_version[mine], worker), -1)
     away = np.cumsum(change, axis=0)[:-1] > 0
     if (size - away.sum(axis=1) != within.workers).any():
-        raise UserError(
-            f"replay: group {group}: DROP events leave an update without {within.workers} workers"
-        )
+        raise UserError(f"replay: group {group}: DROP events leave an update without {within.workers} workers")
     return lambda i: everyone[~away[i]]

@@ -193,9 +193,7 @@ def in_words(report: Report) -> str:
     if found.dropped_gradients:
         lines.append(f"dropped      {found.dropped_gradients} late gradients")
     if found.lost_updates:
-        lines.append(
-            f"lost         {found.lost_updates} updates to failures, {found.lost_share:.1%} of the work"
-        )
+        lines.append(f"lost         {found.lost_updates} updates to failures, {found.lost_share:.1%} of the work")
     if report.price_per_hour_usd is not None:
         lines.append(f"price        {report.price_per_hour_usd:.2f} USD an hour")
     lines += [f"note         {note}" for note in report.notes]

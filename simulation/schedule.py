@@ -138,9 +138,7 @@ class EventLog:
 
     def events(self) -> Events:
         """All events in order of (time, group, kind, version, worker, peer)."""
-        joined = [
-            np.concatenate([part[i] for part in self._parts] or [np.zeros(0, np.int64)]) for i in range(7)
-        ]
+        joined = [np.concatenate([part[i] for part in self._parts] or [np.zeros(0, np.int64)]) for i in range(7)]
         kind, time_ns, group, version, worker, peer, peer_version = joined
         order = np.lexsort((peer, worker, version, kind, group, time_ns))
         columns: list[Column] = [
@@ -203,9 +201,7 @@ class Schedule:
                 header = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
-            raise UserError(
-                f"{path}: not a whole schedule file ({error}); make or record it again"
-            ) from error
+            raise UserError(f"{path}: not a whole schedule file ({error}); make or record it again") from error
         if header.get("format") != FORMAT:
             raise UserError(f"{path}: format {header.get('format')!r}, expected {FORMAT!r}")
         missing = [f"u.{n}" for n in UPDATE_TYPES if f"u.{n}" not in arrays]
@@ -277,9 +273,7 @@ def _check_updates(updates: Updates, protocol: Protocol) -> None:
     _refuse("u.read", (worker == -1) & (read != version), "an update by all workers reads its own version")
     _refuse("u.worker", (worker < -1) | (protocol.barrier & (worker != -1)), "not a worker")
     _refuse("u.worker", (not protocol.barrier) & (worker == -1), "each update has one worker here")
-    _refuse(
-        "u.worker", (worker >= 0) & ((worker < first) | (worker >= first + per_group)), "of another group"
-    )
+    _refuse("u.worker", (worker >= 0) & ((worker < first) | (worker >= first + per_group)), "of another group")
     _refuse("u.step", step < 0, "negative")
     _refuse("u.count", (count < 1) | (count > per_group), f"must be 1 to {per_group}")
     single = np.flatnonzero(worker >= 0)

@@ -40,9 +40,7 @@ class Scaling:
         setting = f"{self.workload.name}, {self.base_workers} to {row.workers} workers"
         if base_batch != batch:
             setting += f", batch {base_batch} to {batch} each"
-        return Prediction(
-            self.check, self.system, self.id, "out", setting, "efficiency", "1", printed, predicted
-        )
+        return Prediction(self.check, self.system, self.id, "out", setting, "efficiency", "1", printed, predicted)
 
 
 def _with_link(cluster: Cluster, level: int, name: str, latency_s: float, bandwidth: float) -> Cluster:

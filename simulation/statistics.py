@@ -53,9 +53,7 @@ class Statistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return asdict(self) | {
-            "staleness_quantiles": {str(k): v for k, v in self.staleness_quantiles.items()}
-        }
+        return asdict(self) | {"staleness_quantiles": {str(k): v for k, v in self.staleness_quantiles.items()}}
 
 
 def statistics(schedule: Schedule, timing: Timing | None = None) -> Statistics:

@@ -96,14 +96,10 @@ def with_workers(description: Mapping[str, Any], workers: int, where: str) -> Pr
     if values.get("kind") == "Codistillation":
         groups = values.get("groups")
         if not isinstance(groups, int) or groups < 1 or workers % groups:
-            raise UserError(
-                f"{where}: groups: {groups} does not divide {workers} workers: choose counts it does"
-            )
+            raise UserError(f"{where}: groups: {groups} does not divide {workers} workers: choose counts it does")
         within = values.get("within")
         if not isinstance(within, dict):
-            raise UserError(
-                f"{where}: within: describe the protocol inside a group, for example kind: SyncSGD"
-            )
+            raise UserError(f"{where}: within: describe the protocol inside a group, for example kind: SyncSGD")
         values["within"] = _filled(within, workers // groups, f"{where}.within")
         return from_dict(values, where)
     return from_dict(_filled(values, workers, where), where)
@@ -126,9 +122,7 @@ def grown(cluster: Cluster, workers: int) -> Cluster:
         raise UserError(f"cluster {cluster.name!r}: {error}") from None
 
 
-def run_sweep(
-    sweep: Sweep, progress: Callable[[str], None] = lambda _: None
-) -> list[tuple[str, int, Report]]:
+def run_sweep(sweep: Sweep, progress: Callable[[str], None] = lambda _: None) -> list[tuple[str, int, Report]]:
     """Every protocol at every worker count, in the order of the YAML.
 
     All protocols are built before the first is run, so that a mistake in the last costs no time.

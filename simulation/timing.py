@@ -87,9 +87,7 @@ class Timing:
             raise UserError("timing.pause_probability, pause_ns: one without the other has no effect")
         if self.servers > 1 and self.server_service_ns == 0:
             raise UserError("timing.servers: has no effect while server_service_ns is 0")
-        if self.failures_per_hour == 0 and (
-            self.restart_ns or self.checkpoint_interval_ns or self.checkpoint_write_ns
-        ):
+        if self.failures_per_hour == 0 and (self.restart_ns or self.checkpoint_interval_ns or self.checkpoint_write_ns):
             raise UserError("timing.restart_ns, checkpoint_*: have no effect while failures_per_hour is 0")
         if self.checkpoint_write_ns and not self.checkpoint_interval_ns:
             raise UserError("timing.checkpoint_write_ns: has no effect while checkpoint_interval_ns is 0")
@@ -113,9 +111,7 @@ class Timing:
         used = used_fields(protocol)
         for field in fields(self):
             if field.name not in used and getattr(self, field.name) != field.default:
-                raise UserError(
-                    f"timing.{field.name}: has no effect under {type(protocol).__name__}; leave it out"
-                )
+                raise UserError(f"timing.{field.name}: has no effect under {type(protocol).__name__}; leave it out")
 
 
 _WORKER = {"compute", "slowdown_sigma", "pause_probability", "pause_ns"}

@@ -29,9 +29,7 @@ Slices = tuple[str, Ints, Ints, Ints]
 CHUNK = 1 << 16
 
 
-def write_trace(
-    schedule: Schedule, timing: Timing, path: Path, workers: int = 16, most_updates: int = 100_000
-) -> int:
+def write_trace(schedule: Schedule, timing: Timing, path: Path, workers: int = 16, most_updates: int = 100_000) -> int:
     """Write a trace of a sample of workers, evenly spread, and the first `most_updates` updates; return its
     slices.
 
@@ -46,9 +44,7 @@ def write_trace(
     try:
         with aside.open("w", encoding="ascii") as file:
             file.write('{"displayTimeUnit":"ms","traceEvents":[\n')
-            file.write(
-                ",\n".join(json.dumps(event, separators=(",", ":")) for event in _names(schedule, workers))
-            )
+            file.write(",\n".join(json.dumps(event, separators=(",", ":")) for event in _names(schedule, workers)))
             for group in range(schedule.protocol.groups):
                 for name, thread, begin, end in _slices(schedule, timing, group, workers, most_updates):
                     long = end > begin
@@ -80,9 +76,7 @@ def _names(schedule: Schedule, workers: int) -> Iterator[dict[str, Any]]:
             yield {"ph": "M", "name": "thread_name", "pid": group, "tid": group * size + w, "args": name}
 
 
-def _slices(
-    schedule: Schedule, timing: Timing, group: int, workers: int, most_updates: int
-) -> Iterator[Slices]:
+def _slices(schedule: Schedule, timing: Timing, group: int, workers: int, most_updates: int) -> Iterator[Slices]:
     protocol = schedule.protocol
     size = protocol.total_workers // protocol.groups
     sample = _sample(size, workers)

@@ -88,9 +88,7 @@ def server_predictions() -> list[Prediction]:
     daint = throughputs("CSCS", "Piz Daint")
     laws = {"k80": server_fit(k80), "daint": server_fit(daint)}
 
-    def predict(
-        check: str, sample: str, law: Fit, rows: list[Row], per_node: int, system: str
-    ) -> list[Prediction]:
+    def predict(check: str, sample: str, law: Fit, rows: list[Row], per_node: int, system: str) -> list[Prediction]:
         return [
             Prediction(
                 check,
@@ -130,9 +128,7 @@ def _other_model(k80: Fit) -> list[Prediction]:
         sample = "in" if r is base else "out"
         setting = f"{r.model}, {r.workers} workers"
         system = "EC2 p2.8xlarge, ResNet-50 (TensorFlow)"
-        found.append(
-            Prediction(SERVERS_OTHER, system, r.id, sample, setting, "step time", "s", _step_s(r), step)
-        )
+        found.append(Prediction(SERVERS_OTHER, system, r.id, sample, setting, "step time", "s", _step_s(r), step))
     return found
 
 
@@ -148,9 +144,7 @@ def identity_predictions() -> list[Prediction]:
     size_mb = workload.gradient_bytes / 1e6
     name = "Goyal 2017"
     return [
-        Prediction(
-            IDENTITIES, name, "SC008", "out", "ResNet-50", "gradients", "MB", value_of("SC008"), size_mb
-        ),
+        Prediction(IDENTITIES, name, "SC008", "out", "ResNet-50", "gradients", "MB", value_of("SC008"), size_mb),
         Prediction(IDENTITIES, name, "SC009", "out", "ResNet-50", "need", "Gbit/s", value_of("SC009"), need),
         Prediction(
             IDENTITIES,
@@ -176,9 +170,7 @@ def real_prediction() -> Prediction | str:
         return said[-1].removeprefix("error: ") if said else f"stopped with status {done.returncode}"
     steps = json.loads(done.stdout)["real_steps"]
     share = steps["communication_share"]
-    setting = (
-        f"batch {steps['batch_examples']}, communication {share:.0%} of a step, median of {steps['steps']}"
-    )
+    setting = f"batch {steps['batch_examples']}, communication {share:.0%} of a step, median of {steps['steps']}"
     return Prediction(
         REAL,
         "this machine",
@@ -210,9 +202,4 @@ UNUSABLE = {
 
 def predictions() -> list[Prediction]:
     """All predictions, in the order of the checks."""
-    return (
-        table_predictions()
-        + server_predictions()
-        + [s.prediction() for s in scalings()]
-        + identity_predictions()
-    )
+    return table_predictions() + server_predictions() + [s.prediction() for s in scalings()] + identity_predictions()

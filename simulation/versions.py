@@ -99,9 +99,7 @@ class Needs:
         self.last_of: list[Ints] = []
         for g, reads in enumerate(self.reads):
             spans = _spans(adopts, g, len(reads), once)
-            begins, ends = (
-                np.array([getattr(s, n) for s in spans], dtype=np.int64) for n in ("begin", "end")
-            )
+            begins, ends = (np.array([getattr(s, n) for s in spans], dtype=np.int64) for n in ("begin", "end"))
             at = np.searchsorted(begins, reads, side="right") - 1
             inside = at >= 0
             inside[inside] = reads[inside] < ends[at[inside]]
@@ -138,9 +136,7 @@ class Needs:
         return alive
 
 
-def room(
-    needs: Needs, layout: Layout, budget_bytes: int, item_bytes: int, fixed_bytes: int
-) -> tuple[int, int]:
+def room(needs: Needs, layout: Layout, budget_bytes: int, item_bytes: int, fixed_bytes: int) -> tuple[int, int]:
     """(rows for versions, updates at once) that a budget allows; `item_bytes` is what one update needs
     besides weights.
 

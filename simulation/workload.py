@@ -19,9 +19,7 @@ class Layer(Described):
     forward_flop_per_example: float
 
     def __post_init__(self) -> None:
-        require_non_negative(
-            parameters=self.parameters, forward_flop_per_example=self.forward_flop_per_example
-        )
+        require_non_negative(parameters=self.parameters, forward_flop_per_example=self.forward_flop_per_example)
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,7 @@ class MeasuredStep(Described):
         require_positive(batch_examples=self.batch_examples, step_s=self.step_s)
         if self.backward_s is not None:
             require_positive(backward_s=self.backward_s)
-            require(
-                self.backward_s < self.step_s, "backward_s must be shorter than step_s, which contains it"
-            )
+            require(self.backward_s < self.step_s, "backward_s must be shorter than step_s, which contains it")
 
 
 @dataclass(frozen=True)

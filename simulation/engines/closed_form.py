@@ -43,8 +43,7 @@ def group(protocol: Within, timing: Timing, seed: int, number: int) -> BarrierGr
         )
     if what.late and timing.slowdown_sigma:
         raise UserError(
-            "engine closed_form: no formula for backups of unequal workers (slowdown_sigma > 0); "
-            "use engine window"
+            "engine closed_form: no formula for backups of unequal workers (slowdown_sigma > 0); use engine window"
         )
     return BarrierGroup(protocol, timing, seed, number, rounds(what, timing, seed, number))
 

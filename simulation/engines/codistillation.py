@@ -34,9 +34,7 @@ class Group(Interface):
         """All events, at the end."""
 
 
-def codistill(
-    protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog
-) -> None:
+def codistill(protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog) -> None:
     """Play all groups to version `updates`; what they publish and adopt goes to `log`."""
     if protocol.exchange == "predictions":
         _meet(protocol, timing, groups, updates, log)
@@ -48,9 +46,7 @@ def codistill(
         _advance(group, updates)
 
 
-def _wait(
-    protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog
-) -> None:
+def _wait(protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog) -> None:
     """At boundary k adopt every peer's snapshot of boundary k - 1, waiting for the last of them."""
     there: list[int] = []  # when each group's snapshot of the boundary before is there
     before = protocol.first_publication
@@ -72,9 +68,7 @@ def _wait(
         before = version
 
 
-def _latest(
-    protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog
-) -> None:
+def _latest(protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog) -> None:
     """At each boundary adopt the newest snapshot of every peer that is there, if it is a new one."""
     published: list[list[tuple[int, int]]] = [[] for _ in groups]  # (there from, version)
     adopted = [[-1] * len(groups) for _ in groups]
@@ -110,9 +104,7 @@ def _latest(
         arrive(g, k + 1)
 
 
-def _meet(
-    protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog
-) -> None:
+def _meet(protocol: Codistillation, timing: Timing, groups: Sequence[Group], updates: int, log: EventLog) -> None:
     """At each boundary all groups swap predictions of their present weights, for one update."""
     for version in range(protocol.first_adoption, updates, protocol.interval_updates):
         for group in groups:

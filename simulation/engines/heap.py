@@ -57,10 +57,7 @@ def rounds(protocol: Within, timing: Timing, draws: Draws) -> Lengths:
         result, late = np.zeros(count, np.int64), np.zeros((count, what.late), np.int64)
         for i in range(count):
             step = (first + i) * what.gradients
-            heap = [
-                (sum(draws(w, step + h) + extra_ns for h in range(what.gradients)), w)
-                for w in range(what.workers)
-            ]
+            heap = [(sum(draws(w, step + h) + extra_ns for h in range(what.gradients)), w) for w in range(what.workers)]
             heapify(heap)
             done = 0
             for _ in range(what.needed):

@@ -121,6 +121,4 @@ def refuse_failures(timing: Timing, engine: str, protocol: str) -> None:
         UserError: `timing` asks for failures.
     """
     if timing.failures_per_hour:
-        raise UserError(
-            f"timing.failures_per_hour: engine {engine} cannot let {protocol} fail; use engine heap"
-        )
+        raise UserError(f"timing.failures_per_hour: engine {engine} cannot let {protocol} fail; use engine heap")

@@ -120,9 +120,7 @@ class Free(SingleRows):
     that sorting also settles ties; the others lie unsorted in `_far`.
     """
 
-    def __init__(
-        self, protocol: AsyncSGD | StaleSynchronous, timing: Timing, number: int, times: ComputeTimes
-    ) -> None:
+    def __init__(self, protocol: AsyncSGD | StaleSynchronous, timing: Timing, number: int, times: ComputeTimes) -> None:
         super().__init__(protocol, timing, number)
         n = self.workers
         self._draw = times.draw

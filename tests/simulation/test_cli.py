@@ -114,9 +114,7 @@ def test_run_refuses(capsys: pytest.CaptureFixture[str], options: list[str], sai
     assert said in mistake(capsys, *RUN, *options)
 
 
-def test_a_protocol_file_takes_no_options_beside_it(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_protocol_file_takes_no_options_beside_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("{kind: SyncSGD, workers: 8}")
     assert "step" in output(capsys, *RUN, "--protocol", str(file))
@@ -125,9 +123,7 @@ def test_a_protocol_file_takes_no_options_beside_it(
     assert f"{file}.wrokers" in mistake(capsys, *RUN, "--protocol", str(file))
 
 
-def test_trace_holds_slices_of_a_sample_of_workers(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_trace_holds_slices_of_a_sample_of_workers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     asked = ["trace", *RUN[1:], "--workers", "16", "--updates", "20", "--output", str(file)]
     assert "slices" in output(capsys, *asked, "--sample", "4")
@@ -196,9 +192,7 @@ def test_sweep_gives_a_table_and_a_figure(capsys: pytest.CaptureFixture[str], tm
         ("resnet-50", "resnet-5", "did you mean resnet-50?"),
     ],
 )
-def test_sweep_refuses(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: str, new: str, said: str
-) -> None:
+def test_sweep_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, old: str, new: str, said: str) -> None:
     file = tmp_path / "s.yaml"
     assert old in SWEEP
     file.write_text(SWEEP.replace(old, new))
@@ -214,9 +208,7 @@ def test_a_sweep_finds_files_beside_it_and_grows_the_cluster(
     assert "sync,512," in output(capsys, "sweep", str(file))
 
 
-def test_fit_reports_law_and_error_and_writes_a_cluster(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_fit_reports_law_and_error_and_writes_a_cluster(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     table, cluster = tmp_path / "t.csv", tmp_path / "fitted.yaml"
     table.write_text("workers,step_s\n" + "".join(f"{n},{max(1.0, 0.1 * n)}\n" for n in (1, 2, 4, 16, 32)))
     said = output(capsys, "fit", str(table), "--workload", "resnet-50", "--output", str(cluster))
@@ -249,14 +241,10 @@ def test_validate_shows_met_and_missed(capsys: pytest.CaptureFixture[str], tmp_p
     found = json.loads(output(capsys, "validate", "--json"))
     assert len(found["rows"]) == len(table.read_text().splitlines()) - 1
     assert figure.read_text().lstrip().startswith("<?xml")
-    assert "figures are .png, .svg or .pdf" in mistake(
-        capsys, "validate", "--figure", str(tmp_path / "v.gif")
-    )
+    assert "figures are .png, .svg or .pdf" in mistake(capsys, "validate", "--figure", str(tmp_path / "v.gif"))
 
 
-def test_calibrate_needs_torchrun(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_calibrate_needs_torchrun(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(key, raising=False)
     assert "torchrun --nproc-per-node 2" in mistake(capsys, "calibrate", "--output", "x.yaml")

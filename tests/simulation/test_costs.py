@@ -104,9 +104,7 @@ def test_parameter_servers_follow_the_fitted_law() -> None:
 
 
 @pytest.mark.parametrize(("first", "last", "exposed_s"), [(1_000_000, 0, 4e-3), (0, 1_000_000, 0.0)])
-def test_only_the_first_layers_weights_and_gradients_are_waited_for(
-    first: int, last: int, exposed_s: float
-) -> None:
+def test_only_the_first_layers_weights_and_gradients_are_waited_for(first: int, last: int, exposed_s: float) -> None:
     """Its gradient comes last, its weights are needed first: neither way can hide behind compute."""
     net = replace(NET, layers=(Layer("first", first, 1e9), Layer("last", last, 1e9)))
     timing = cost(cluster(overlap=True), net, AsyncSGD(2)).timing
@@ -204,9 +202,7 @@ def test_order_statistics_of_exponentials(k: int, n: int) -> None:
 def test_order_statistics_of_slow_workers_and_pauses_agree_with_sampling() -> None:
     import numpy as np
 
-    timing = Timing(
-        ShiftedExponential(1e6, 1e6), slowdown_sigma=0.2, pause_probability=0.05, pause_ns=5_000_000
-    )
+    timing = Timing(ShiftedExponential(1e6, 1e6), slowdown_sigma=0.2, pause_probability=0.05, pause_ns=5_000_000)
     rng = np.random.default_rng(0)
     times = (1e6 + rng.exponential(1e6, (20000, 16))) * np.exp(0.2 * rng.normal(size=(20000, 16)))
     times += 5e6 * (rng.random((20000, 16)) < 0.05)

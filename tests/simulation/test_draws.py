@@ -107,9 +107,7 @@ def test_empirical_draws_every_time_equally_often(tmp_path):
         (lambda: Timing(Constant(1.0), push_ns=5).check(SyncSGD(2)), "timing.push_ns"),
         (lambda: Timing(Constant(1.0), adopt_ns=5).check(SyncSGD(2)), "timing.adopt_ns"),
         (
-            lambda: Timing(Constant(1.0), publish_ns=5).check(
-                Codistillation(2, SyncSGD(2), 1, exchange="predictions")
-            ),
+            lambda: Timing(Constant(1.0), publish_ns=5).check(Codistillation(2, SyncSGD(2), 1, exchange="predictions")),
             "timing.publish_ns",
         ),
     ],
@@ -130,9 +128,7 @@ def test_bad_sample_files_are_refused(tmp_path, content, says):
 
 
 def test_compute_times_pauses_and_slow_workers():
-    timing = Timing(
-        ShiftedExponential(8e5, 2e5), slowdown_sigma=0.3, pause_probability=0.02, pause_ns=7_000_000
-    )
+    timing = Timing(ShiftedExponential(8e5, 2e5), slowdown_sigma=0.3, pause_probability=0.02, pause_ns=7_000_000)
     workers = np.arange(4000)
     times = ComputeTimes(timing, 5, workers)
     draws = np.stack([times.draw(slice(None), step) for step in range(50)])

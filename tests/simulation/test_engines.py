@@ -232,8 +232,7 @@ def test_codistillation_waits_for_the_snapshot_of_the_interval_before():
     assert sorted(set(adopts.version)) == [20, 30, 40, 50]
     assert (adopts.peer_version == adopts.version - 10).all()
     there = {
-        (g, v): t + 50
-        for g, v, t in zip(publications.group, publications.version, publications.time_ns, strict=True)
+        (g, v): t + 50 for g, v, t in zip(publications.group, publications.version, publications.time_ns, strict=True)
     }
     for e in adopts.rows():
         reached = s.updates.time_ns[s.group_slices()[e["group"]]][e["version"] - 1]

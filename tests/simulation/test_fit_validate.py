@@ -72,9 +72,7 @@ def test_too_little_data_is_refused() -> None:
         (AllReduceLaw(0.3, 0.004, 0.08), "all_reduce", "allreduce"),
     ],
 )
-def test_a_fitted_cluster_gives_the_law_back(
-    law: ServerLaw | AllReduceLaw, name: str, aggregation: str
-) -> None:
+def test_a_fitted_cluster_gives_the_law_back(law: ServerLaw | AllReduceLaw, name: str, aggregation: str) -> None:
     workload = load_workload("resnet-50")
     found = fit(COUNTS, [law.step_s(n) for n in COUNTS], name)
     cluster = as_cluster(found, workload, 32, "mine")
@@ -220,9 +218,7 @@ def test_the_shelfs_cloud_is_what_fit_finds() -> None:
     assert isinstance(law, ServerLaw)
     assert servers is not None
     assert servers.incast_s_per_doubling == pytest.approx(law.incast_s_per_doubling, rel=0.01)
-    assert servers.bandwidth_bytes_per_s == pytest.approx(
-        2 * workload.gradient_bytes / law.per_client_s, rel=0.01
-    )
+    assert servers.bandwidth_bytes_per_s == pytest.approx(2 * workload.gradient_bytes / law.per_client_s, rel=0.01)
     for row in rows:
         assert row.workers is not None
         step = cost(cloud, workload, SyncSGD(row.workers, "parameter_servers")).step_s

@@ -59,9 +59,7 @@ def test_plain_data_and_back(protocol):
         (lambda: from_dict({"kind": "SyncSGD", "wrokers": 3}, "run.yaml"), "run.yaml.wrokers"),
         (lambda: from_dict({"kind": "SyncSGD"}), "needs 'workers'"),
         (
-            lambda: from_dict(
-                {"kind": "Codistillation", "groups": 2, "interval_steps": 1, "within": {"kind": "x"}}
-            ),
+            lambda: from_dict({"kind": "Codistillation", "groups": 2, "interval_steps": 1, "within": {"kind": "x"}}),
             "protocol.within.kind",
         ),
     ],
@@ -87,7 +85,5 @@ def test_totals():
 
 
 def test_import_is_light():
-    code = (
-        "import sys, simulation, simulation.protocols; sys.exit(bool({'torch','numpy'} & set(sys.modules)))"
-    )
+    code = "import sys, simulation, simulation.protocols; sys.exit(bool({'torch','numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

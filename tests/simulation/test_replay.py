@@ -127,9 +127,7 @@ def naive(schedule, rule=RULE):
         team = [
             w
             for w in range(g * per_group, (g + 1) * per_group)
-            if not any(
-                d["group"] == g and d["worker"] == w and d["version"] <= v < d["peer_version"] for d in drops
-            )
+            if not any(d["group"] == g and d["worker"] == w and d["version"] <= v < d["peer_version"] for d in drops)
         ]
         if isinstance(within, LocalSGD):
             ends = []
@@ -148,9 +146,7 @@ def naive(schedule, rule=RULE):
                         buffers[g, w][k] = mean
         elif row["worker"] >= 0:
             scale = max(1, v - row["read"]) ** -rule.staleness_power
-            new = step(
-                g, current, gradient(history[g][row["read"]], row["worker"], row["step"], teachers), scale
-            )
+            new = step(g, current, gradient(history[g][row["read"]], row["worker"], row["step"], teachers), scale)
         else:
             grads = [gradient(current, w, row["step"], teachers) for w in team]
             new = step(g, current, {k: sum(x[k] for x in grads) / len(grads) for k in current})
@@ -289,9 +285,7 @@ def test_recorded_digests_are_met_or_named():
     published = events.kind == Kind.PUBLISH
     digests = [
         weights[g, v] if is_published else 0
-        for g, v, is_published in zip(
-            events.group.tolist(), events.version.tolist(), published.tolist(), strict=True
-        )
+        for g, v, is_published in zip(events.group.tolist(), events.version.tolist(), published.tolist(), strict=True)
     ]
     recorded = replace(schedule, events=replace(events, digest=np.array(digests, dtype=np.uint64)))
     check(recorded)

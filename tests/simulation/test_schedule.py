@@ -118,9 +118,7 @@ def test_groups_that_wait_for_each_other_are_refused():
 def test_types_shapes_and_meta_are_refused():
     schedule = make(AsyncSGD(3))
     with pytest.raises(UserError, match=r"u\.read: type int64"):
-        check(
-            replace(schedule, updates=replace(schedule.updates, read=schedule.updates.read.astype(np.int64)))
-        )
+        check(replace(schedule, updates=replace(schedule.updates, read=schedule.updates.read.astype(np.int64))))
     with pytest.raises(UserError, match=r"u\.read: shape"):
         check(replace(schedule, updates=replace(schedule.updates, read=schedule.updates.read[:-1])))
     with pytest.raises(UserError, match=r"meta\.seed"):

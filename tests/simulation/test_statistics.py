@@ -65,9 +65,7 @@ def test_sync_shares_add_up_to_the_clock():
 def test_cycles_tile_every_workers_time(protocol):
     fields = {"publish_ns": 50_000, "adopt_ns": 70_000, "teacher_forward_ns": 30_000}
     codistilling = isinstance(protocol, Codistillation)
-    timing = Timing(
-        LogNormal(1e6, 0.6), server_service_ns=60_000, push_ns=5, **(fields if codistilling else {})
-    )
+    timing = Timing(LogNormal(1e6, 0.6), server_service_ns=60_000, push_ns=5, **(fields if codistilling else {}))
     schedule = run(protocol, timing, 400)
     for group in range(protocol.groups):
         c = free_cycles(schedule, timing, group)

@@ -49,9 +49,7 @@ def test_schema_and_tiling(tmp_path, protocol, timing):
         if event["ph"] == "X":
             assert event["ts"] >= 0
             assert event["dur"] > 0
-            slices.setdefault((event["pid"], event["tid"]), []).append(
-                (event["ts"], event["dur"], event["name"])
-            )
+            slices.setdefault((event["pid"], event["tid"]), []).append((event["ts"], event["dur"], event["name"]))
         if event["ph"] == "C":
             assert list(event["args"]) == [event["name"]]
         if event["ph"] == "i":
