@@ -55,9 +55,13 @@ def glance() -> str:
 
 
 def table() -> str:
-    """Every compared row: printed, ours, verdict."""
+    """Every compared row: printed, ours, verdict; what was not run by id alone."""
     lines = ["| id | what | printed | ours | n | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    absent: dict[str, list[str]] = {}
     for row in _rows():
+        if row.verdict == "not_run":
+            absent.setdefault(row.paper, []).append(row.id)
+            continue
         what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
         mark = MARK.get(row.verdict, "·")
         printed = _interval(row.published, row.published_low, row.published_high)
@@ -66,7 +70,8 @@ def table() -> str:
             f"| {_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''} "
             f"| {row.ours_n or ''} | {mark} {row.verdict.replace('_', ' ')} |"
         )
-    return "\n".join(lines) + "\n"
+    notes = [f"\nNot run yet, {citation_of(paper)}: {', '.join(ids)}." for paper, ids in absent.items()]
+    return "\n".join([*lines, *notes]) + "\n"
 
 
 def costs() -> str:

@@ -49,6 +49,8 @@ def write_report(root: Path = Path()) -> Path:
             _paper(papers, row.paper)["rows"].append((scale, row))
         for figure in _figures(root, scale):
             _paper(papers, figure.name.partition(".")[0])["figures"].append(figure)
+    for paper in papers.values():  # what was run first, in the order of its files
+        paper["rows"].sort(key=lambda pair: pair[1].verdict == "not_run")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["number"] = number
     template = environment.from_string(files("repro").joinpath("report.html.jinja").read_text(encoding="utf-8"))

@@ -3,10 +3,13 @@
 The paper prints no rates. Here every net that the other experiments train is tuned over a grid of its own kind:
 teacher, students on labels, on soft targets and on both, of every width, each trained on the training set less
 10,000 cases and judged on those. The test set is not looked at. The rates in the config are those with the fewest
-errors in this experiment's rows (a test compares them); the tuning teacher is the best of its own grid.
+errors in this experiment's rows, summed over the temperatures tried (a test compares them); the tuning teacher is
+the best of its own grid.
 
-One seed a cell: a difference of fewer than about two square roots of the errors is noise, which is why all arms
-get the same number of tries. Cost at scale ``paper``: about an hour of one core.
+Departures: one seed a cell, so that a difference of fewer than about two square roots of the errors is noise; all
+arms get the same number of tries instead. Some of the best rates lie at an end of their grid. The recorded students
+of this experiment share the first rows of their initial weights with the teacher, which has the same seed; those of
+all other experiments are keyed apart. Cost at scale ``paper``: about an hour of one core.
 """
 
 from collections.abc import Sequence
