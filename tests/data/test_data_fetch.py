@@ -144,7 +144,7 @@ def test_too_little_space_is_said_before_the_transfer(toy, server, monkeypatch, 
     assert toy.whole(toy.cached)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 @pytest.mark.parametrize("name", ["a.bin", "b.bin"])  # beyond and within one write buffer
 def test_a_disk_that_fills_up_is_left_clean(toy, name, refusal):
     toy.cached.mkdir(parents=True)
@@ -157,7 +157,7 @@ def test_a_disk_that_fills_up_is_left_clean(toy, name, refusal):
     assert not [path for path in toy.cached.iterdir() if path.name.endswith(".part")]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs /dev/full")
 def test_a_disk_that_fills_up_while_unpacking_is_left_clean(archived, refusal):
     (archived.cached / "inner").mkdir(parents=True)
     (archived.cached / "inner/.b.bin.part").symlink_to("/dev/full")

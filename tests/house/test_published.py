@@ -9,6 +9,7 @@ import pytest
 
 from repro import published
 from repro.errors import UserError
+from repro.machine import ROOT
 from repro.published import COLUMNS, Published, load, read, stem_of
 
 SHIPPED = sorted(Path(published.__file__).parent.glob("*.csv"))
@@ -205,5 +206,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_neither_torch_nor_pandas_nor_scipy_is_imported() -> None:
     code = "import sys, repro.compare; print({'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
