@@ -101,9 +101,15 @@ def temperatures(results: Results) -> Drawing:
             with_intervals(ax, drawn, number, "soft targets")
         ax.set_xscale("log")
         plain_ticks(ax.xaxis, [t for t in config.temperatures if t in (1, 2, 4, 8, 20, 40)])
-        ax.set_ylim(bottom=max(ax.get_ylim()[0], 0))
+        ax.set_xlim(0.88 * min(config.temperatures), 1.14 * max(config.temperatures))
         n = sorted({c for name, c in counts.items() if name.startswith(f"units{units}.")})
-        ax.set_title(f"2 × {units} units (n = {'–'.join(map(str, n))})")
+        if n:
+            ax.set_ylim(bottom=max(ax.get_ylim()[0], 0))
+        else:
+            ax.set_yticks([])
+            ax.text(0.5, 0.5, "not run yet", transform=ax.transAxes, ha="center", color=PRINTED)
+        ends = str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}" if n else "0"
+        ax.set_title(f"2 × {units} units (n = {ends})")
         ax.set_xlabel("temperature T")
         ax.set_ylabel("test errors")
     panels[0].legend()
@@ -291,6 +297,8 @@ def tuning(results: Results) -> Drawing:
         for number, (name, points) in enumerate(sorted(lines.items())):
             x, y = zip(*sorted(points), strict=True)
             ax.plot(x, y, color=COLOURS[number % 7], marker=MARKERS[number % 7], label=name)
+        lowest = min(errors for points in lines.values() for _, errors in points)
+        ax.set_ylim(0.9 * lowest, min(ax.get_ylim()[1], 2.0 * lowest))
         ax.set_xscale("log")
         plain_ticks(ax.xaxis, sorted({rate for points in lines.values() for rate, _ in points}))
         ax.set_title(f"hidden {' × '.join(str(hidden).split())}")
@@ -302,7 +310,8 @@ def tuning(results: Results) -> Drawing:
     held_out = results.config["held_out"]
     caption = (
         f"Errors on {held_out:,} training cases held out, over the learning rates tried for every net and kind of "
-        "target (tN: soft targets at temperature N). One seed a point. "
+        "target (tN: soft targets at temperature N). One seed a point. Points above twice the best of a panel are "
+        "cut off: there the net did not learn. "
     )
     return Drawing(figure, data, caption + scope(results))
 
