@@ -3,12 +3,12 @@
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from repro.errors import UserError
+from repro.files import write_text
 
 # Python's float() also takes "1_000", "nan" and blanks around a number; a table of numbers must not.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -46,26 +46,16 @@ def read_table(path: Path, columns: Sequence[str], remedy: str) -> Iterator[tupl
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write header and rows, ``\\n`` ended: aside first, then renamed into place.
+    """Write header and rows, ``\\n`` ended, whole or not at all.
 
     Raises:
         UserError: the file cannot be written; an older one stands untouched.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(columns)
-                writer.writerows(rows)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, buffer.getvalue())
 
 
 def number(path: Path, line: int, column: str, cell: str, remedy: str) -> float | None:

@@ -1,7 +1,6 @@
 """Checkpoints: all that a run needs to go on, in one safetensors file that is whole or absent."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor
 
-from repro.errors import UserError
+from repro.files import write_files
 from repro.training.curves import Point
 
 
@@ -30,19 +29,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         UserError: the folder cannot be written to (read-only, disk full).
     """
     content = serialised({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+    write_files({path: content})
 
 
 def save(path: Path, state: State) -> None:
