@@ -59,6 +59,12 @@ def plain_ticks(axis: Axis, ticks: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
+def legend(ax: Axes, **options: Any) -> None:
+    """A legend, where there is anything to name: a figure of a study half done may have empty panels."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**options)
+
+
 Mark = tuple[float, float, float | None, float | None]  # x, mean, and the interval's ends if there is one
 
 

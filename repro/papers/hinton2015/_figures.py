@@ -5,7 +5,7 @@ from typing import Any
 
 from repro.compare import t_interval
 from repro.plots.drawing import Drawing
-from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, plain_ticks, with_intervals
+from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, legend, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import SETTING, Results
 
@@ -112,7 +112,7 @@ def temperatures(results: Results) -> Drawing:
         ax.set_title(f"2 × {units} units (n = {ends})")
         ax.set_xlabel("temperature T")
         ax.set_ylabel("test errors")
-    panels[0].legend()
+    legend(panels[0])
     for ax in panels[len(config.widths) :]:
         ax.set_visible(False)
     caption = (
@@ -214,7 +214,7 @@ def transfer_sizes(results: Results) -> Drawing:
     ax.set_ylim(0.7 * min(means), 1.6 * max(means))
     ax.set_xlabel("transfer cases")
     ax.set_ylabel("test error, %")
-    ax.legend()
+    legend(ax)
     caption = (
         "Test error of the student against the number of cases it learns from, with labels or with the soft targets of "
         "a teacher that saw all training cases. Balanced, nested subsets; small ones are repeated for at least "
@@ -250,7 +250,7 @@ def logit_limit(results: Results) -> Drawing:
     plain_ticks(left.xaxis, [t for t in config.gradient_temperatures if t in (1, 10, 100, 1000)])
     left.set_xlabel("temperature T")
     left.set_ylabel("|T² eq 2 − eq 4| / |eq 4|")
-    left.legend()
+    legend(left)
     drawn = []
     for t in config.temperatures:
         values = list(results.values(f"t{t:g}", "distance").values())
@@ -269,7 +269,7 @@ def logit_limit(results: Results) -> Drawing:
     right.set_ylim(bottom=0)
     right.set_xlabel("temperature T")
     right.set_ylabel("rms distance of test logits")
-    right.legend()
+    legend(right)
     caption = (
         "Left: relative distance of the soft cross-entropy's gradient, times T², from that of logit matching, on real "
         "logits in float64. Right: root mean square distance of a student's zero-meaned test logits from those of a "
@@ -304,7 +304,7 @@ def tuning(results: Results) -> Drawing:
         ax.set_title(f"hidden {' × '.join(str(hidden).split())}")
         ax.set_xlabel("learning rate")
         ax.set_ylabel("validation errors")
-        ax.legend(fontsize=8.5)
+        legend(ax, fontsize=8.5)
     for ax in panels[len(widths) :]:
         ax.set_visible(False)
     held_out = results.config["held_out"]
