@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from repro.errors import UserError
+from simulation.errors import UserError as SimulatorError
 
 DEFAULT_CONFIG = Path("config/quick.yaml")
 EXIT_USER_ERROR = 2
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command(arguments)
         sys.stdout.flush()
-    except UserError as error:
+    except (UserError, SimulatorError) as error:
         print(f"repro: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except BrokenPipeError:  # the reader, such as head, has seen enough; nothing more is said at exit either

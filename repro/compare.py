@@ -12,7 +12,8 @@ claim
     ``undecided``, always so with fewer than two seeds.
 model
     ``within`` if the mean lies in the printed band, ``outside`` if our whole interval (a deterministic
-    model's single number) lies outside it; else ``undecided``. A model never reproduces anything.
+    model's single number) lies outside it; else ``undecided``. A model never reproduces anything. Where no band
+    is printed, a model may bring a relative error, declared before the run, that serves as one.
 not_run
     ``not_run``: the experiment says so, has no runs on record, or nothing speaks to a printed result.
 
@@ -24,7 +25,7 @@ own null and may cite any row. The reason for a verdict that is no judgement sta
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from repro.comparison_rows import COLUMNS, KINDS, VERDICTS, Row, counts, markdown, read, write
@@ -81,7 +82,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Model:
-    """A number only the simulator can speak about: one a simulated seed, or a single one."""
+    """A number only the simulator can speak about: one a simulated seed, or a single one.
+
+    ``tolerance`` is a relative error declared in code before the run; it judges where no band is printed.
+    """
 
     id: str
     ours: tuple[float, ...]
@@ -89,6 +93,11 @@ class Model:
     unit: str = ""
     departures: str = ""
     quantity: str | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise ValueError(f"{self.id}: a tolerance is a relative error above 0, not {self.tolerance}")
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,9 @@ def judge(
         shown = (printed.value, printed.low, printed.high)
         setting, unit = _words(answer.setting or printed.setting, own_data), printed.unit
         if isinstance(answer, Model):
+            printed, declared = _with_declared_band(answer, printed)
             kind, (verdict, reason) = "model", _model_verdict(ours, printed)
+            setting = _words(setting, declared)
         elif same_data:
             kind, (verdict, reason) = "value", _value_verdict(ours, printed)
         else:
@@ -215,6 +226,15 @@ def _model_verdict(ours: Sequence[float], printed: Published) -> Verdict:
     if low <= t_interval(ours)[0] <= high:
         return "within", ""
     return ("outside" if _outside(ours, low, high) else "undecided"), ""
+
+
+def _with_declared_band(model: Model, printed: Published) -> tuple[Published, str]:
+    """The printed row with the model's tolerance as its band, and words for it, where none is printed."""
+    if model.tolerance is None or printed.value is None or (printed.low, printed.high) != (None, None):
+        return printed, ""
+    half = model.tolerance * abs(printed.value)
+    band = replace(printed, low=printed.value - half, high=printed.value + half)
+    return band, f"declared: within {model.tolerance:.0%}"
 
 
 def _claim_verdict(claim: Claim, printed: Published) -> Verdict:

@@ -22,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repro.errors import UserError
-from repro.experiment import Run, module_of, plan
+from repro.experiment import NO_DATA, Run, module_of, plan
 
 SCALES = ("quick", "paper", "cluster")
 _SHOWN = 60  # letters of a wrong value in a message
@@ -142,7 +142,8 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
         module = module_of(paper, experiment)
         config = _validate(module.Config, {} if settings is None else settings, path, f"{paper}.{experiment}")
         own = module.DATA[scale]
-        sections[experiment] = Section(paper, experiment, config, swapped or own, swapped not in (None, own))
+        data = own if own == NO_DATA else swapped or own
+        sections[experiment] = Section(paper, experiment, config, data, data != own)
     return sections
 
 

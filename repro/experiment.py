@@ -5,6 +5,7 @@ what we do, what it costs and every departure:
 
 ``DATA``, ``PRINTED_DATA``
     the data set of each scale, and the paper's own (only on it can a printed value be reproduced);
+    ``NO_DATA`` where formulas speak and nothing is learned;
 ``Config``
     a pydantic model (``extra="forbid"``) of its section in ``config/<scale>.yaml``;
 ``arms(config) -> list[Arm]``
@@ -32,6 +33,7 @@ from typing import Any
 
 from repro.errors import UserError
 
+NO_DATA = "none"
 MODULE_PARTS = ("DATA", "PRINTED_DATA", "Config", "arms", "run", "figure", "claims")
 
 

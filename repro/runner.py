@@ -18,7 +18,7 @@ from typing import Any
 from repro import machine, results
 from repro.config import Scale, Section
 from repro.errors import UserError
-from repro.experiment import Context, Result, Run, module_of
+from repro.experiment import NO_DATA, Context, Result, Run, module_of
 from repro.files import locked, write_text
 
 RESULTS = Path("results")
@@ -121,7 +121,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
         "curves": [list(point) for point in result.curves],
         "tables": {name: list(rows) for name, rows in result.tables.items()},
         "hardware_class": device,
-        "data_sha256": dict(load(run.data).sha256),
+        "data_sha256": {} if run.data == NO_DATA else dict(load(run.data).sha256),
         "timing": {
             "seconds": round(seconds, 2),
             "hardware": machine.hardware(device),

@@ -17,7 +17,7 @@ from repro.files import csv_text, read_csv, write_text
 
 BENCH = Path("results/bench.csv")
 COLUMNS = ("benchmark", "quantity", "value", "unit", "target", "met", "hardware", "threads", "commit")
-MODULES = ("training", "workflow")
+MODULES = ("training", "workflow", "simulation")
 RELATIONS = {">=": operator.ge, "<=": operator.le}
 
 
@@ -52,11 +52,14 @@ def run_all(names: Sequence[str] = (), path: Path = BENCH) -> None:
         found: list[Measurement] = importlib.import_module(f"repro.bench.{module}").measure()
         for m in found:
             print(f"{m.benchmark}  {m.quantity}: {m.value:.4g} {m.unit}  {m.target} {m.met}", flush=True)
-        _record(path, module, found)
+        _record(path, found)
 
 
-def _record(path: Path, module: str, found: Sequence[Measurement]) -> None:
-    kept = [r for r in (read_csv(path)[1] if path.exists() else []) if str(r["benchmark"]).split(".")[0] != module]
+def _record(path: Path, found: Sequence[Measurement]) -> None:
+    """Replace the rows of all benchmarks whose first name (``training``, ``replay``) is among those found."""
+    measured = {m.benchmark.split(".")[0] for m in found}
+    rows_before = read_csv(path)[1] if path.exists() else []
+    kept = [row for row in rows_before if str(row["benchmark"]).split(".")[0] not in measured]
     where = {
         "hardware": machine.processor(),
         "threads": os.environ.get("OMP_NUM_THREADS", "1"),

@@ -20,14 +20,20 @@ a paper again (``experiment`` says which). The columns:
     arithmetic, ``unverified``: recollected, to be shown and marked but never judged.
 ``role``
     ``result`` (only these are judged), ``setting``, or ``derived`` from printed numbers.
+
+What others printed about training on many workers belongs to the simulator (``simulation/published``), which
+needs nothing of this suite; ``load`` brings it in under the paper's name ``scaling``.
 """
 
+import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from repro.errors import UserError
 from repro.published.table import number, one_of, read_table
+from simulation.published_rows import SCALING_CSV, published_rows
+from simulation.published_rows import Row as ScalingRow
 
 CONFIDENCES = ("transcribed", "secondary", "derived", "unverified")
 ROLES = ("result", "setting", "derived")
@@ -57,7 +63,7 @@ COLUMNS = tuple(field.name for field in fields(Published))
 
 
 def load(folder: Path | None = None) -> dict[str, Published]:
-    """All printed numbers by id; ``folder`` is this package's unless given.
+    """All printed numbers by id: of ``folder`` if given, else of this package and of the simulator.
 
     Raises:
         UserError: a file breaks the schema, or an id stands twice.
@@ -72,7 +78,24 @@ def load(folder: Path | None = None) -> dict[str, Published]:
                     "rename one of the two, ids are unique over all papers"
                 )
             found[row.id], origin[row.id] = row, f"{path}: line {line}"
+    if folder is None:
+        for scaling in published_rows().values():
+            if scaling.id in found:
+                raise UserError(f"{SCALING_CSV}: id {scaling.id!r} already stands in {origin[scaling.id]}; rename one")
+            found[scaling.id] = _of_scaling(scaling)
     return found
+
+
+def _of_scaling(row: ScalingRow) -> Published:
+    """A row of the simulator's schema in this one: the source goes to ``where``, what ran on what to the rest."""
+    arxiv = re.search(r"\(arXiv (\d{4}\.\d{4,5})\)", row.paper)
+    setting = [row.model, row.data]
+    setting += [f"{row.workers} workers"] if row.workers is not None else []
+    setting += [f"batch {row.batch_per_worker:g} a worker"] if row.batch_per_worker is not None else []
+    return Published(
+        row.id, "scaling", arxiv[1] if arxiv else "", f"{row.paper}, {row.where}", row.system, row.quantity,
+        ", ".join(filter(None, setting)), row.value, row.low, row.high, row.unit, row.confidence, row.role,
+    )  # fmt: skip
 
 
 def read(path: Path) -> list[Published]:

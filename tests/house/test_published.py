@@ -11,6 +11,7 @@ from repro import published
 from repro.errors import UserError
 from repro.machine import ROOT
 from repro.published import COLUMNS, Published, load, read, stem_of
+from simulation.published_rows import published_rows
 
 SHIPPED = sorted(Path(published.__file__).parent.glob("*.csv"))
 PRINTED = load()
@@ -46,7 +47,16 @@ def test_each_shipped_file_keeps_the_schema(path: Path) -> None:
 
 
 def test_ids_are_unique_over_all_files() -> None:
-    assert len(PRINTED) == sum(len(read(path)) for path in SHIPPED)
+    assert len(PRINTED) == sum(len(read(path)) for path in SHIPPED) + len(published_rows())
+
+
+def test_the_simulators_rows_come_in_under_a_name_of_their_own() -> None:
+    row = PRINTED["SC001"]
+    assert (row.paper, row.arxiv, row.value, row.unit) == ("scaling", "1706.02677", 0.9, "fraction")
+    assert row.where == "Goyal et al. 2017 (arXiv 1706.02677), Fig. 8 caption"
+    assert row.setting == "ResNet-50, 352 workers, batch 32 a worker"
+    assert {row.id for row in PRINTED.values() if row.paper == "scaling"} == set(published_rows())
+    assert PRINTED["SC067"].role == published_rows()["SC067"].role
 
 
 @pytest.mark.parametrize(

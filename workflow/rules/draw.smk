@@ -47,7 +47,11 @@ for scale, files, code in TO_COMPARE.values():
         input:
             files,
             sorted(code | set(map(str, machine.sources_of("repro.comparison")))),
-            sorted(str(path) for path in Path("repro/published").glob("*.csv")),
+            sorted(
+                str(path)
+                for folder in ("repro/published", "simulation/published")
+                for path in Path(folder).glob("*.csv")
+            ),
         output:
             comparison_path(scale),
         threads: 1

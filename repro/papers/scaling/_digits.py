@@ -1,0 +1,86 @@
+"""A small net on an image set, as the replay wants it: pure functions of (parameters, batch).
+
+The leading underscore says that it is no experiment.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from repro.data import sets
+from repro.data.sets import ImageSet
+from repro.models.mlp import mlp
+from repro.training.inputs import flat_float
+from simulation.draws import batch_rows
+from simulation.gradients import Parameters, Problem
+
+CLAMP = 10.0  # a loss above it, or none at all, counts as this: the run has diverged
+
+
+@cache
+def _image_set(name: str) -> ImageSet:
+    return sets.load(name)
+
+
+class Task:
+    """Inputs and labels of both splits on one device, and what is learned from them.
+
+    Parameters are ``w0``, ``b0``, ``w1``, ...: weights (out, in) and biases (out,) of a net of ReLUs.
+    """
+
+    def __init__(self, data: str, hidden: Sequence[int], batch_size: int, seed: int, device: str = "cpu") -> None:
+        images = _image_set(data)
+        self.hidden, self.batch_size, self.seed, self.device = tuple(hidden), batch_size, seed, torch.device(device)
+        self.x, self.y = flat_float(images.train.images).to(device), images.train.labels.to(device)
+        self.x_test, self.y_test = flat_float(images.test.images).to(device), images.test.labels.to(device)
+        self.classes = len(images.classes)
+
+    def start(self) -> Parameters:
+        """Initial parameters, keyed by the seed."""
+        net = mlp((self.x.shape[1], *self.hidden, self.classes), seed=self.seed)
+        layers = [layer for layer in net if isinstance(layer, torch.nn.Linear)]
+        found: Parameters = {}
+        for number, layer in enumerate(layers):
+            found[f"w{number}"] = layer.weight.detach().clone().to(self.device)
+            found[f"b{number}"] = layer.bias.detach().clone().to(self.device)
+        return found
+
+    def problem(self) -> Problem:
+        """The loss of one worker's batch; examples are keyed by (seed, worker, step)."""
+        return Problem(loss, self.batches)
+
+    def batches(self, workers: NDArray[Any], steps: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """Batches of K (worker, step) pairs: inputs (K, batch, features) and labels (K, batch)."""
+        rows = torch.from_numpy(batch_rows(self.seed, workers, steps, self.batch_size, len(self.x))).to(self.device)
+        return self.x[rows], self.y[rows]
+
+    @torch.no_grad()
+    def train_loss(self, parameters: Parameters) -> float:
+        """Mean loss over all training cases, clamped."""
+        value = float(loss(parameters, (self.x, self.y)))
+        return min(value, CLAMP) if value == value else CLAMP
+
+    @torch.no_grad()
+    def test_errors(self, parameters: Parameters) -> int:
+        """Wrong answers on the test set; a diverged net answers the same class always."""
+        return int((logits(parameters, self.x_test).nan_to_num().argmax(1) != self.y_test).sum())
+
+
+def logits(parameters: Parameters, x: Tensor) -> Tensor:
+    """(..., features) to (..., classes)."""
+    depth = len(parameters) // 2
+    for number in range(depth):
+        x = F.linear(x, parameters[f"w{number}"], parameters[f"b{number}"])
+        if number < depth - 1:
+            x = torch.relu(x)
+    return x
+
+
+def loss(parameters: Parameters, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Mean cross-entropy of a batch: a scalar."""
+    return F.cross_entropy(logits(parameters, batch[0]), batch[1])
