@@ -126,7 +126,7 @@ def temperatures(results: Results) -> Drawing:
 
 def omitted_digits(results: Results) -> Drawing:
     """Errors by digit before and after the shifts, a panel a transfer set."""
-    from repro.papers.hinton2015.mnist_omitted_digits import WAYS, Config
+    from repro.papers.hinton2015.mnist_omitted_digits import WAYS, Config, describe
 
     config = Config.model_validate(results.config)
     table = results.table("per_digit")
@@ -162,8 +162,7 @@ def omitted_digits(results: Results) -> Drawing:
             found = list(results.values(arm, f"{way}_errors").values())
             if found:
                 totals.append(f"{sum(found) / len(found):.0f}")
-        classes = ", ".join(f"{c}s" for c in chosen.shifted)
-        title = f"no {classes} in the transfer set" if chosen.omit else f"only {classes} in the transfer set"
+        title = describe(chosen)
         ax.set_title(f"{title}: {', '.join(totals)} test errors")
         ax.set_yscale("symlog", linthresh=1.0)
         ax.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
