@@ -5,9 +5,9 @@ results; with 30 units, temperatures from 2.5 to 4 worked significantly better t
 prints no numbers, and neither the temperatures nor the widths between.
 
 Here: two hidden layers of 30, 100, 300 and 800 units at T from 1 to 40, soft targets alone, beside a student of
-the same width trained on labels. The learning rate is tuned per width on held-out cases, at one temperature and
-for the labels, and used for all temperatures of that width: the factor T^2 is there to make that fair (end of
-section 2), and ``mnist_tuning`` shows how far it does.
+the same width trained on labels. The learning rate is tuned per width on held-out cases, at T = 20 (30 units: T = 3
+and 20) and for the labels, and used for all temperatures of that width: the factor T^2 is there to make that
+fair (end of section 2), and ``mnist_tuning`` shows how far it does.
 
 Departures: schedule, optimiser, batch and initialisation as in ``mnist_students``; fewer epochs (10 to 15), and the
 rates of 800 units are those tuned for the longer schedule of ``mnist_students``.
