@@ -1,31 +1,40 @@
-"""The generated parts of README.md: what stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``."""
+"""The generated parts of README.md and results/README.md: between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 
+README.md has what a stranger reads in three minutes (counts, headline rows, minutes of each paper, missed targets);
+results/README.md has every row.
+"""
+
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from repro import compare
+from repro.bench import BENCH
 from repro.errors import UserError
 from repro.files import read_csv, write_text
-from repro.papers.paper import citation_of
+from repro.papers.paper import citation_of, paper_named
 from repro.report import number
 from repro.runner import RESULTS
 
-README = Path("README.md")
+PAGES = (Path("README.md"), RESULTS / "README.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COMPARISON = RESULTS / "paper" / "comparison.csv"
 MARK = {"reproduced": "✔", "holds": "✔", "within": "✔", "differs": "✘", "fails": "✘", "outside": "✘"}
 
 
-def update(path: Path = README) -> None:
+def update(pages: Sequence[Path] = PAGES) -> None:
     """Write the generated parts anew, from recorded results."""
-    write_text(path, _current(path))
+    for path in pages:
+        write_text(path, _current(path))
 
 
-def check(path: Path = README) -> None:
-    """Raises UserError where the file is not what ``update`` would write."""
-    if path.read_text(encoding="utf-8") != _current(path):
-        raise UserError(f"{path}: its generated parts are not current; run make readme")
+def check(pages: Sequence[Path] = PAGES) -> None:
+    """Raises UserError where a file is not what ``update`` would write."""
+    for path in pages:
+        if path.read_text(encoding="utf-8") != _current(path):
+            raise UserError(f"{path}: its generated parts are not current; run make readme")
 
 
 def _current(path: Path) -> str:
@@ -54,14 +63,65 @@ def glance() -> str:
     return "\n".join(lines) + "\n"
 
 
+def headlines() -> str:
+    """The rows that each paper's package names as its headlines."""
+    rows = {row.id: row for row in _rows()}
+    shown = [rows[name] for paper in dict.fromkeys(row.paper for row in _rows()) for name in _headlines_of(paper, rows)]
+    return _table(shown)
+
+
 def table() -> str:
-    """Every compared row: printed, ours, verdict; what was not run by id alone."""
+    """Every compared row, paper by paper: printed, ours, verdict; what was not run by id, with the reason."""
+    parts = []
+    for paper, rows in _by_paper().items():
+        run = [row for row in rows if row.verdict != "not_run"]
+        reasons: dict[str, list[str]] = {}
+        for row in rows:
+            if row.verdict == "not_run":
+                reasons.setdefault(row.departures or "not run yet", []).append(row.id)
+        absent = [f"- Not run ({reason.rstrip('.')}): {', '.join(ids)}.\n" for reason, ids in reasons.items()]
+        parts.append(f"### {citation_of(paper)}\n\n" + (_table(run) + "\n" if run else "") + "".join(absent))
+    return "\n".join(parts)
+
+
+def minutes() -> str:
+    """Minutes of every paper on record, from timing.csv."""
+    lines = ["| paper | runs on record | hours of one core or GPU |", "| --- | ---: | ---: |"]
+    totals: dict[str, tuple[int, float]] = {}
+    for meta, timing in _studies():
+        runs, seconds = totals.get(str(meta["paper"]), (0, 0.0))
+        totals[str(meta["paper"])] = runs + len(timing), seconds + sum(row["seconds"] for row in timing)
+    lines += [f"| {citation_of(p)} | {runs} | {seconds / 3600:.1f} |" for p, (runs, seconds) in totals.items()]
+    return "\n".join(lines) + "\n"
+
+
+def costs() -> str:
+    """Minutes of every recorded study."""
+    lines = ["| study | data | runs | minutes of one core or GPU | hardware |", "| --- | --- | ---: | ---: | --- |"]
+    for meta, timing in _studies():
+        hardware = "; ".join(sorted({str(row["hardware"]) for row in timing}))
+        taken = sum(row["seconds"] for row in timing) / 60
+        name = f"{meta['paper']}.{meta['experiment']}"
+        lines.append(f"| `{name}` | {meta['data']} | {len(timing)} | {taken:.0f} | {hardware} |")
+    return "\n".join(lines) + "\n"
+
+
+def targets() -> str:
+    """How many of the benchmarks' targets are met, and every one that is not."""
+    judged = [row for row in _bench_rows() if row["met"]]
+    missed = [row for row in judged if row["met"] == "no"]
+    said = f"{len(judged) - len(missed)} of {len(judged)} targets are met."
+    return said + (f" Missed:\n\n{_bench_table(missed)}" if missed else "\n")
+
+
+def bench() -> str:
+    """The last benchmark run against its targets."""
+    return _bench_table(_bench_rows())
+
+
+def _table(rows: Iterable[compare.Row]) -> str:
     lines = ["| id | what | printed | ours | n | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
-    absent: dict[str, list[str]] = {}
-    for row in _rows():
-        if row.verdict == "not_run":
-            absent.setdefault(row.paper, []).append(row.id)
-            continue
+    for row in rows:
         what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
         mark = MARK.get(row.verdict, "·")
         printed = _interval(row.published, row.published_low, row.published_high)
@@ -70,40 +130,48 @@ def table() -> str:
             f"| {_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''} "
             f"| {row.ours_n or ''} | {mark} {row.verdict.replace('_', ' ')} |"
         )
-    notes = [f"\nNot run yet, {citation_of(paper)}: {', '.join(ids)}." for paper, ids in absent.items()]
-    return "\n".join([*lines, *notes]) + "\n"
-
-
-def costs() -> str:
-    """Minutes of every recorded study, from timing.csv."""
-    lines = ["| study | data | runs | minutes of one core or GPU | hardware |", "| --- | --- | ---: | ---: | --- |"]
-    for path in sorted((RESULTS / "paper").glob("*/*/timing.csv")):
-        timing = read_csv(path)[1]
-        meta = read_json(path.with_name("meta.json"))
-        hardware = "; ".join(sorted({str(row["hardware"]) for row in timing}))
-        minutes = sum(row["seconds"] for row in timing) / 60
-        name = f"{meta['paper']}.{meta['experiment']}"
-        lines.append(f"| `{name}` | {meta['data']} | {len(timing)} | {minutes:.0f} | {hardware} |")
     return "\n".join(lines) + "\n"
 
 
-def bench() -> str:
-    """The last benchmark run against its targets."""
-    path = RESULTS / "bench.csv"
+def _headlines_of(paper: str, rows: Mapping[str, compare.Row]) -> Iterable[str]:
+    """The named headlines that were run.
+
+    Raises:
+        UserError: a headline that no row of the comparison has.
+    """
+    for name in paper_named(paper).headlines:
+        if name not in rows:
+            raise UserError(f"repro/papers/{paper}: headline {name} is no row of {COMPARISON}; name one that is")
+        if rows[name].verdict != "not_run":
+            yield name
+
+
+def _by_paper() -> dict[str, list[compare.Row]]:
+    found: dict[str, list[compare.Row]] = {}
+    for row in _rows():
+        found.setdefault(row.paper, []).append(row)
+    return found
+
+
+def _studies() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """meta.json and timing.csv of every study on record at scale paper."""
+    for path in sorted((RESULTS / "paper").glob("*/*/timing.csv")):
+        yield json.loads(path.with_name("meta.json").read_text(encoding="utf-8")), read_csv(path)[1]
+
+
+def _bench_rows() -> list[dict[str, Any]]:
+    return read_csv(BENCH)[1] if BENCH.exists() else []
+
+
+def _bench_table(rows: Iterable[Mapping[str, Any]]) -> str:
     lines = ["| benchmark | quantity | measured | target | met |", "| --- | --- | ---: | ---: | --- |"]
-    for row in read_csv(path)[1] if path.exists() else []:
+    for row in rows:
         met = {"yes": "yes", "no": "**no**"}.get(str(row["met"]), "")
         lines.append(
             f"| {row['benchmark']} | {row['quantity']} | {number(float(row['value']))} {row['unit'] or ''} "
             f"| {row['target'] or ''} | {met} |"
         )
     return "\n".join(lines) + "\n"
-
-
-def read_json(path: Path) -> dict[str, object]:
-    import json
-
-    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _rows() -> list[compare.Row]:
@@ -119,4 +187,7 @@ def _interval(value: float | None, low: float | None, high: float | None) -> str
     return f"{number(value)} ({ends})" if value is not None else ends
 
 
-PARTS: dict[str, Callable[[], str]] = {"glance": glance, "table": table, "costs": costs, "bench": bench}
+PARTS: dict[str, Callable[[], str]] = {
+    "glance": glance, "headlines": headlines, "minutes": minutes, "targets": targets,
+    "table": table, "costs": costs, "bench": bench,
+}  # fmt: skip

@@ -6,17 +6,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paper:
-    """``name`` is the package's; ``citation`` names authors, year and title; ``arxiv`` its number or empty."""
+    """``name`` is the package's; ``citation`` names authors, year and title; ``arxiv`` its number or empty.
+
+    ``headlines`` are the ids of the comparison's rows (``KD-M03.soft``) that README.md shows.
+    """
 
     name: str
     citation: str
     arxiv: str = ""
+    headlines: tuple[str, ...] = ()
+
+
+def paper_named(name: str) -> Paper:
+    """The paper whose package is ``name``; one that has only its name where there is no such package."""
+    try:
+        module = importlib.import_module(f"repro.papers.{name}")
+    except ModuleNotFoundError:
+        return Paper(name, name)
+    paper: Paper = module.PAPER
+    return paper
 
 
 def citation_of(name: str) -> str:
     """The citation of the paper whose package is ``name``; the name itself where there is no such package."""
-    try:
-        paper: Paper = importlib.import_module(f"repro.papers.{name}").PAPER
-    except ModuleNotFoundError:
-        return name
+    paper = paper_named(name)
     return f"{paper.citation}, arXiv {paper.arxiv}" if paper.arxiv else paper.citation

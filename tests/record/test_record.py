@@ -10,8 +10,10 @@ import pytest
 
 from repro import comparison, config, readme, results, runner
 from repro.cli import _parser
+from repro.errors import UserError
 from repro.experiment import module_of
 from repro.machine import ROOT
+from repro.papers.paper import Paper
 from repro.plots.save import save
 
 PAPER = config.load(ROOT / "config" / "paper.yaml")
@@ -89,6 +91,14 @@ def _best_teacher_rates(rows):
 def test_generated_parts_of_the_readme_are_current(monkeypatch):
     monkeypatch.chdir(ROOT)
     readme.check()
+
+
+def test_a_headline_that_is_no_row_is_named(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    wrong = Paper("hinton2015", "a title", headlines=("KD-M99.none",))
+    monkeypatch.setattr("repro.papers.hinton2015.PAPER", wrong)
+    with pytest.raises(UserError, match=r"headline KD-M99\.none is no row of results/paper/comparison\.csv"):
+        readme.headlines()
 
 
 def test_commands_of_the_readme_exist():

@@ -6,4 +6,13 @@ PAPER = Paper(
     "hinton2015",
     "Hinton, Vinyals, Dean 2015: Distilling the Knowledge in a Neural Network",
     "1503.02531",
+    headlines=(
+        "KD-M01",
+        "KD-M02",
+        "KD-M03.soft",
+        "KD-M03.soft_hard",
+        "KD-M06.lower_units30",
+        "KD-M12.soft",
+        "KD-M13.soft",
+    ),
 )
