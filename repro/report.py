@@ -46,15 +46,15 @@ def write_report(root: Path = Path()) -> Path:
     for scale in _scales(root):
         comparison = root / RESULTS / scale / "comparison.csv"
         for row in compare.read(comparison) if comparison.exists() else []:
-            _paper(papers, row.paper)["rows"].append((scale, row))
+            kind = "not_run" if row.verdict == "not_run" else "rows"
+            _paper(papers, row.paper)[kind].append((scale, row))
         for figure in _figures(root, scale):
             _paper(papers, figure.name.partition(".")[0])["figures"].append(figure)
-    for paper in papers.values():  # what was run first, in the order of its files
-        paper["rows"].sort(key=lambda pair: pair[1].verdict == "not_run")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["number"] = number
     template = environment.from_string(files("repro").joinpath("report.html.jinja").read_text(encoding="utf-8"))
-    verdicts = [v for v in compare.VERDICTS if any(row.verdict == v for p in papers.values() for _, row in p["rows"])]
+    found = {row.verdict for paper in papers.values() for _, row in [*paper["rows"], *paper["not_run"]]}
+    verdicts = [verdict for verdict in compare.VERDICTS if verdict in found]
     page = template.render(
         papers=papers, verdicts=verdicts, verdict_rules=verdict_rules(), counts=_counts(papers), scales=_scales(root)
     )
@@ -80,16 +80,16 @@ def _scales(root: Path) -> list[str]:
 
 
 def _paper(papers: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    return papers.setdefault(name, {"citation": citation_of(name), "rows": [], "figures": []})
+    return papers.setdefault(name, {"citation": citation_of(name), "rows": [], "not_run": [], "figures": []})
 
 
 def _counts(papers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Rows by paper and verdict at scale paper, where there is one, else at scale quick."""
     found = {}
     for name, paper in papers.items():
-        scales = {scale for scale, _ in paper["rows"]}
-        shown = "paper" if "paper" in scales else "quick"
-        found[name] = compare.counts(row for scale, row in paper["rows"] if scale == shown).get(name, {})
+        rows = [*paper["rows"], *paper["not_run"]]
+        shown = "paper" if any(scale == "paper" for scale, _ in rows) else "quick"
+        found[name] = compare.counts(row for scale, row in rows if scale == shown).get(name, {})
     return found
 
 

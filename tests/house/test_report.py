@@ -1,0 +1,70 @@
+"""The report: one self-contained page, checked as text and, where there is a browser, as it is laid out."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from repro import compare, report
+from repro.machine import ROOT
+
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+# What a reader would see, as the page itself measures it.
+PROBE = """<script>
+const count = what => [...document.querySelectorAll(what)].filter(e => e.checkVisibility()).length;
+const width = document.documentElement.scrollWidth;
+const found = {width: width, rows: count("table.rows tr[data-scale]"), figures: count("figure img")};
+document.body.innerHTML = "<pre id=found>" + Object.entries(found).map(pair => pair.join("=")).join(";") + "</pre>";
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    root = tmp_path_factory.mktemp("report")
+    for folder in ("results/paper", "paper_figures/paper"):
+        shutil.copytree(ROOT / folder, root / folder)
+    return report.write_report(root)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return compare.read(ROOT / "results" / "paper" / "comparison.csv")
+
+
+def test_every_row_and_figure_is_on_the_page_and_nothing_is_fetched(page, rows):
+    text = page.read_text()
+    for row in rows:
+        assert f'<td class="id">{row.id}<br>' in text
+    figures = list((ROOT / "paper_figures" / "paper").rglob("*.png"))
+    assert text.count("data:image/png;base64,") == len(figures) > 0
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+
+
+def _measured(page, tmp_path, width, choice=""):
+    probed = tmp_path / "probed.html"
+    choose = f"<script>{choice}; apply();</script>" if choice else ""
+    probed.write_text(page.read_text().replace("</body>", f"{choose}{PROBE}</body>"))
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},1200", "--dump-dom"]
+    shown = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r'id="found">([^<]*)<', shown)
+    assert found, shown[-500:]
+    return {name: int(value) for name, value in (pair.split("=") for pair in found[1].split(";"))}
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here to lay the page out")
+@pytest.mark.parametrize("width", [1400, 500])
+def test_nothing_runs_off_the_page_at_a_wide_and_at_a_narrow_width(page, rows, tmp_path, width):
+    found = _measured(page, tmp_path, width)
+    assert found["width"] <= width
+    assert found["rows"] == sum(row.verdict != "not_run" for row in rows)
+    assert found["figures"] == len(list((ROOT / "paper_figures" / "paper").rglob("*.png")))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here to lay the page out")
+def test_the_filter_by_verdict_shows_those_rows_alone(page, rows, tmp_path):
+    for verdict in {row.verdict for row in rows}:
+        choice = f'document.getElementById("verdict").value = "{verdict}"'
+        assert _measured(page, tmp_path, 1400, choice)["rows"] == sum(row.verdict == verdict for row in rows), verdict
