@@ -151,7 +151,8 @@ def _validate(model: type[BaseModel], content: Any, path: Path, prefix: str) -> 
     try:
         config = model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is also a missing one: the spelling is what to mend.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         keys = [str(part) for part in first["loc"]]
         where = ".".join(([prefix] if prefix else []) + keys)
         if first["type"] == "extra_forbidden":
@@ -160,7 +161,8 @@ def _validate(model: type[BaseModel], content: Any, path: Path, prefix: str) -> 
             message = "is missing; add it"
         else:
             shown = repr(first["input"])
-            message = f"{first['msg']} (it is {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
+            said = first["msg"].removeprefix("Value error, ")
+            message = f"{said} (it is {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
         raise UserError(f"{path}: {where}: {message}") from None
     if wrong := _endless(config.model_dump(mode="python"), prefix):
         raise UserError(f"{path}: {wrong}: must be a finite number")

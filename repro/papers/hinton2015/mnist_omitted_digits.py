@@ -61,6 +61,8 @@ class Config(Section):
     def _either_or(cls, sets: tuple[TransferSet, ...]) -> tuple[TransferSet, ...]:
         if any(bool(s.omit) == bool(s.keep) for s in sets):
             raise ValueError("each transfer set has either omit or keep, with at least one digit")
+        if any(set(s.omit) >= set(range(10)) for s in sets):
+            raise ValueError("a transfer set without any digit is empty; omit fewer")
         return sets
 
 
