@@ -14,6 +14,7 @@ from repro.runner import RESULTS
 README = Path("README.md")
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COMPARISON = RESULTS / "paper" / "comparison.csv"
+SHOWN_ROWS, SHOWN_IDS = 60, 12  # more rows of a paper are folded; of more ids to one reason the first are named
 MARK = {"reproduced": "✔", "holds": "✔", "within": "✔", "differs": "✘", "fails": "✘", "outside": "✘"}
 
 
@@ -55,23 +56,43 @@ def glance() -> str:
 
 
 def table() -> str:
-    """Every compared row: printed, ours, verdict; what was not run by id alone."""
-    lines = ["| id | what | printed | ours | n | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
+    """Every compared row of each paper: printed, ours, verdict; then why the others were not run."""
+    parts = []
+    for paper in dict.fromkeys(row.paper for row in _rows()):
+        rows = [row for row in _rows() if row.paper == paper]
+        run = [row for row in rows if row.verdict != "not_run"]
+        lines = ["| id | what | printed | ours | n | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
+        text = "\n".join([*lines, *map(_line, run)]) + "\n" if run else ""
+        if len(run) > SHOWN_ROWS:
+            text = f"<details><summary>{len(run)} rows</summary>\n\n{text}\n</details>\n"
+        parts.append("\n".join(filter(None, (f"### {citation_of(paper)}\n", text, _not_run(rows)))))
+    return "\n".join(parts)
+
+
+def _line(row: compare.Row) -> str:
+    what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
+    mark = MARK.get(row.verdict, "·")
+    printed = _interval(row.published, row.published_low, row.published_high)
+    return (
+        f"| {row.id} | {what.replace('|', '/')} | {printed} "
+        f"| {_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''} "
+        f"| {row.ours_n or ''} | {mark} {row.verdict.replace('_', ' ')} |"
+    )
+
+
+def _not_run(rows: list[compare.Row]) -> str:
+    """What was not run, by reason; of many ids the first stand for all."""
     absent: dict[str, list[str]] = {}
-    for row in _rows():
+    for row in rows:
         if row.verdict == "not_run":
-            absent.setdefault(row.paper, []).append(row.id)
-            continue
-        what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
-        mark = MARK.get(row.verdict, "·")
-        printed = _interval(row.published, row.published_low, row.published_high)
-        lines.append(
-            f"| {row.id} | {what.replace('|', '/')} | {printed} "
-            f"| {_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''} "
-            f"| {row.ours_n or ''} | {mark} {row.verdict.replace('_', ' ')} |"
-        )
-    notes = [f"\nNot run yet, {citation_of(paper)}: {', '.join(ids)}." for paper, ids in absent.items()]
-    return "\n".join([*lines, *notes]) + "\n"
+            absent.setdefault(row.departures, []).append(row.id)
+    if not absent:
+        return ""
+    lines = []
+    for reason, ids in sorted(absent.items(), key=lambda item: -len(item[1])):
+        more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+        lines.append(f"- {reason}: {', '.join(ids[:SHOWN_IDS])}{more}")
+    return "\n".join([f"Not run ({sum(map(len, absent.values()))}), by reason:\n", *lines]) + "\n"
 
 
 def costs() -> str:
