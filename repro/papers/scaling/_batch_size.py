@@ -116,7 +116,7 @@ def crossing(before: tuple[int, float], after: tuple[int, float], target: float)
     """The step at which the loss meets the target, on a straight line in (log step, loss) between two looks."""
     (step, loss), (later, less) = before, after
     share = (loss - target) / (loss - less)
-    return step * (later / step) ** share
+    return float(step * (later / step) ** share)
 
 
 def first_crossings(losses: Sequence[tuple[int, float]], targets: Sequence[float]) -> list[float | None]:

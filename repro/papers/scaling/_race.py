@@ -54,7 +54,8 @@ class Race:
 
     def _step(self, step: int) -> None:
         batches = [task.batches(np.zeros(1, np.int64), np.array([step])) for task in self._tasks]
-        batch = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))  # (task, batch, ...), one for all rates
+        # (task, batch, ...): one for all rates.
+        batch = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
         weights = self._weights.requires_grad_()
         (gradient,) = torch.autograd.grad(self._losses(weights, batch, each_its_own=True).sum(), weights)
         self._weights = weights.detach() - self._rates * gradient

@@ -83,7 +83,7 @@ def figure(results: Results) -> Drawing:
     from simulation.figures import predicted_against_printed
 
     rows = recorded(results)
-    drawn, (ax,) = axes(width_in=9.0, height_in=6.5)
+    drawn, (ax,) = axes(width_in=9.0, height_in=8.0)
     predicted_against_printed(ax, rows)
     ax.grid(axis="y", visible=False)
     errors = [row for row in results.table("errors") if row["system"] == "all"]
