@@ -84,18 +84,24 @@ def improvements(seconds: Sequence[float], values: Sequence[float]) -> tuple[lis
     return times, lows
 
 
-def frontier(axes: Axes, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], quantity: str) -> None:
+def frontier(
+    axes: Axes,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    quantity: str,
+    colours: Sequence[str] = COLOURS,
+    markers: Sequence[str] = MARKERS,
+) -> None:
     """Time until a quantity that should fall was first so low, a line a name; the fastest of all is broad and grey.
 
     ``curves`` maps a name to seconds, rising, and the quantity.
     """
     points = sorted((t, v) for seconds, values in curves.values() for t, v in zip(seconds, values, strict=True))
     times, lows = improvements([t for t, _ in points], [v for _, v in points])
-    axes.step(lows, times, where="post", color="0.85", linewidth=9, zorder=0, label="frontier")
+    axes.step(lows, times, where="pre", color="0.85", linewidth=9, zorder=0, label="frontier")
     for i, (name, (seconds, values)) in enumerate(curves.items()):
         times, lows = improvements(seconds, values)
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.step(lows, times, where="post", markersize=4, label=name, **style)
+        style = {"color": colours[i % len(colours)], "marker": markers[i % len(markers)]}
+        axes.step(lows, times, where="pre", markersize=4, label=name, **style)
     axes.invert_xaxis()
     axes.set_xlabel(f"{quantity} at most")
     axes.set_ylabel("first reached after (s)")

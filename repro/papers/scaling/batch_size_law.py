@@ -77,7 +77,10 @@ def arm_name(batch_size: int) -> str:
 
 def arms(config: Config) -> list[Arm]:
     shared = config.model_dump(mode="json", exclude={"seeds", "batch_sizes"})
-    return [Arm(arm_name(size), {"batch_size": size, **shared}, config.seeds) for size in config.batch_sizes]
+    return [
+        Arm(arm_name(size), {"batch_size": size, **shared}, config.seeds, seeds_per_job=10)
+        for size in config.batch_sizes
+    ]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

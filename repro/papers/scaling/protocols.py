@@ -209,7 +209,7 @@ def figure(results: Results) -> Drawing:
     for ax in (by_time, errors):
         ax.set_xlabel("simulated time, s")
     errors.set_ylabel("test error, %")
-    frontier(fronts, error_curves, "test error, %,")
+    frontier(fronts, error_curves, "test error (%)", COLOURS, MARKERS)
     fronts.set_xscale("log")
     for axis in (errors.yaxis, fronts.xaxis):
         plain_ticks(axis, (2, 5, 10, 20, 50, 100))
