@@ -76,7 +76,8 @@ def step_time(axes: Axes, curves: Curves) -> None:
 
 def improvements(seconds: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
     """When a curve was first below all it had been before, and how low; seconds must not fall."""
-    times, lows = [], []
+    times: list[float] = []
+    lows: list[float] = []
     for second, value in zip(seconds, values, strict=True):
         if not lows or value < lows[-1]:
             times.append(second)

@@ -158,7 +158,7 @@ def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
     from repro.papers.scaling._batch_size import fit_law, fit_power_law
     from repro.papers.scaling._scope import mark, scope
-    from repro.plots.style import COLOURS, axes, plain_ticks, with_intervals
+    from repro.plots.style import COLOURS, axes, legend, plain_ticks, with_intervals
     from repro.plots.style import PRINTED as PRINTED_COLOUR
     from repro.published import load
 
@@ -218,8 +218,8 @@ def figure(results: Results) -> Drawing:
     left.set_ylabel("steps to the target")
     right.set_xlabel("steps to the target")
     right.set_ylabel("examples to the target")
-    left.legend()
-    right.legend(title="law")
+    legend(left)
+    legend(right, title="law")
     at_ends = sum(
         int(value)
         for size in sizes
