@@ -79,8 +79,9 @@ def table() -> str:
         for row in rows:
             if row.verdict == "not_run":
                 reasons.setdefault(row.departures or "not run yet", []).append(row.id)
-        absent = [f"- Not run ({reason.rstrip('.')}): {', '.join(ids)}.\n" for reason, ids in reasons.items()]
-        parts.append(f"### {citation_of(paper)}\n\n" + (_table(run) + "\n" if run else "") + "".join(absent))
+        by_size = sorted(reasons.items(), key=lambda item: -len(item[1]))
+        absent = "".join(f"- Not run ({len(ids)}), {reason}: {', '.join(ids)}.\n" for reason, ids in by_size)
+        parts.append("\n".join(filter(None, (f"### {citation_of(paper)}\n", _table(run) if run else "", absent))))
     return "\n".join(parts)
 
 

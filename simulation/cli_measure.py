@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -116,13 +117,14 @@ def validate(arguments: argparse.Namespace) -> None:
     """The command `validate`."""
     from simulation import validate
     from simulation.predictions import REAL, as_records, summaries
+    from simulation.unpredicted import unpredicted
 
     rows = validate.predictions()
-    unusable = dict(validate.UNUSABLE)
+    reasons = unpredicted({row.id for row in rows})
     if arguments.real:
         real = validate.real_prediction()
         if isinstance(real, str):
-            unusable[REAL] = real
+            reasons[REAL] = real
         else:
             rows.append(real)
     found = summaries(rows)
@@ -141,7 +143,7 @@ def validate(arguments: argparse.Namespace) -> None:
         draw_to(arguments.figure, draw)
     if arguments.json:
         content = {"rows": as_records(rows), "summaries": [asdict(s) for s in found]}
-        print(json.dumps({**content, "unusable": unusable}, indent=2))
+        print(json.dumps({**content, "not_predicted": reasons}, indent=2))
         return
     print(f"{'check / system':62} {'rows':>8} {'mean':>7} {'worst':>7} {'bias':>7}")
     for s in found:
@@ -151,8 +153,8 @@ def validate(arguments: argparse.Namespace) -> None:
         else:
             print(f"  {s.system:60.60}" + _errors_in_words(s))
     print("\nnot predicted:")
-    for what, why in unusable.items():
-        print(f"  {what}: {why}")
+    for why, count in Counter(reasons.values()).most_common():
+        print(f"  {count:4}  {why}")
 
 
 def _errors_in_words(s: Any) -> str:

@@ -20,6 +20,7 @@ from simulation.errors import UserError
 from simulation.workload import Workload
 
 SHELF = Path(__file__).parent / "shelf"
+UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 BRANCHES = {branch.__name__ for branch in get_args(Straggler)}
 T = TypeVar("T")
 
@@ -76,13 +77,14 @@ def _one_line(error: ValidationError, adapter: TypeAdapter[Any]) -> str:
     # A union reports every branch: only the branch whose `kind` was meant says something.
     other_kinds = {p["loc"][:-1] for p in problems if p["type"] == "literal_error" and p["loc"][-1] == "kind"}
     meant = [p for p in problems if p["loc"][:-1] not in other_kinds]
-    first = (meant or problems)[0]
+    # A key that is misspelt is also missing: the spelling is what to mend.
+    first = min(meant, key=lambda p: p["type"] not in UNKNOWN_KEY) if meant else problems[0]
     parts = [str(part) for part in first["loc"] if str(part) not in BRANCHES]
     key = ".".join(parts) or "the whole"
     if not meant:
         allowed = ", ".join(str(p["ctx"]["expected"]).strip("'") for p in problems if "ctx" in p)
         return f"{key}: {first['input']!r} is not one of {allowed}"
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if first["type"] in UNKNOWN_KEY:
         close = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(adapter), n=1)
         return f"{key}: unknown key" + (f", did you mean {close[0]}?" if close else ": remove it")
     if first["type"] in ("missing", "missing_argument"):

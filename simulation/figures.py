@@ -74,6 +74,40 @@ def step_time(axes: Axes, curves: Curves) -> None:
     axes.set_ylabel(f"time of a step ({unit})")
 
 
+def improvements(seconds: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """When a curve was first below all it had been before, and how low; seconds must not fall."""
+    times: list[float] = []
+    lows: list[float] = []
+    for second, value in zip(seconds, values, strict=True):
+        if not lows or value < lows[-1]:
+            times.append(second)
+            lows.append(value)
+    return times, lows
+
+
+def frontier(
+    axes: Axes,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    quantity: str,
+    colours: Sequence[str] = COLOURS,
+    markers: Sequence[str] = MARKERS,
+) -> None:
+    """Time until a quantity that should fall was first so low, a line a name; the fastest of all is broad and grey.
+
+    ``curves`` maps a name to seconds, rising, and the quantity.
+    """
+    points = sorted((t, v) for seconds, values in curves.values() for t, v in zip(seconds, values, strict=True))
+    times, lows = improvements([t for t, _ in points], [v for _, v in points])
+    axes.step(lows, times, where="pre", color="0.85", linewidth=9, zorder=0, label="frontier")
+    for i, (name, (seconds, values)) in enumerate(curves.items()):
+        times, lows = improvements(seconds, values)
+        style = {"color": colours[i % len(colours)], "marker": markers[i % len(markers)]}
+        axes.step(lows, times, where="pre", markersize=4, label=name, **style)
+    axes.invert_xaxis()
+    axes.set_xlabel(f"{quantity} at most")
+    axes.set_ylabel("first reached after (s)")
+
+
 def staleness_histogram(axes: Axes, staleness_updates: Ints, bins: int = 40) -> None:
     """Share of updates by how many versions lie between reading and applying; the mean is marked."""
     values = np.asarray(staleness_updates)
@@ -92,35 +126,38 @@ def staleness_histogram(axes: Axes, staleness_updates: Ints, bins: int = 40) -> 
 def predicted_against_printed(axes: Axes, rows: Sequence[Prediction], band: float = 0.1) -> None:
     """Ratio predicted / printed of every row, by check; open markers helped to make their prediction."""
     checks = list(dict.fromkeys(r.check for r in rows))
-    position = 0
+    largest = max(r.error for r in rows)
+    position = 0.0
     ticks = []
     for i, check in enumerate(checks):
         mine = [r for r in rows if r.check == check]
+        room = max(len(mine), 3.2 * (_wrapped(check).count("\n") + 1))  # rows, or the lines of the name
+        first = position + (room - len(mine)) / 2
         for sample in ("out", "in"):
             chosen = [(k, r) for k, r in enumerate(mine) if r.sample == sample]
             axes.plot(
                 [100 * r.error for _, r in chosen],
-                [position + k for k, _ in chosen],
+                [first + k for k, _ in chosen],
                 linestyle="none",
                 marker=MARKERS[i % len(MARKERS)],
                 markersize=4,
-                color=COLOURS[i % len(COLOURS)],
+                color=COLOURS[i % (len(COLOURS) - 1)],  # not the yellow, which marks cannot be seen in
                 fillstyle="full" if sample == "out" else "none",
             )
         for k, r in enumerate(mine):
             if abs(r.error) > 2 * band:
-                side = -1 if r.error > 0 else 1
+                side = -1 if r.error > 0.6 * largest else 1
                 axes.annotate(
                     f"{r.system} ({r.id})",
-                    (100 * r.error, position + k),
+                    (100 * r.error, first + k),
                     xytext=(6 * side, 0),
                     textcoords="offset points",
                     ha="right" if side < 0 else "left",
                     va="center",
                     fontsize="x-small",
                 )
-        ticks.append(position + (len(mine) - 1) / 2)
-        position += len(mine) + 2
+        ticks.append(position + (room - 1) / 2)
+        position += room + 2
         axes.axhline(position - 1.5, color="0.9", linewidth=0.8, zorder=0)
     axes.axvspan(-100 * band, 100 * band, color="0.92", zorder=-1)
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)

@@ -2,7 +2,7 @@
 
 Each prediction says whether its row helped to make it (``in``: fitted to it, or the base it is measured
 from) or not (``out``). The targets were set before the predictions were made. Rows that cannot be predicted
-are listed with the reason. Three kinds of prediction:
+are listed with the reason (``unpredicted``). Three kinds of prediction:
 
 * a measured all-reduce table, without every other point, interpolated there;
 * the parameter-server law fitted to one-GPU nodes, carried over to nodes of eight, which reach the servers
@@ -182,22 +182,6 @@ def real_prediction() -> Prediction | str:
         steps["measured_s"],
         steps["predicted_s"],
     )
-
-
-UNUSABLE = {
-    "real data": "the input pipeline is not modelled",
-    "AlexNet and ResNet-152": "not on the shelf of workloads",
-    "MLPerf v0.7 TPU v3": "its two sizes ran different software",
-    "MLPerf v0.7 Ascend 910": "open and closed division mixed, and no public network specification was read",
-    "MLPerf time and epochs": "time to accuracy mixes speed with the number of epochs",
-    "nccl-tests issue 527": "reported because the network was badly configured",
-    "Jia 2018": "P40 step time by batch is not public; its own all-reduce is the paper's subject",
-    "Chen 2016": "shares read off a figure of gradient arrivals; used for the shape of stragglers only",
-    "Sergeev 2018": "one number printed for two models, or a speed-up without its base",
-    "Goyal percent and time rows": "the same measurement as its efficiency",
-    "McCandlish 2018": "a property of learning, not of time",
-    "rows marked unverified": "recollection is shown, never judged",
-}
 
 
 def predictions() -> list[Prediction]:

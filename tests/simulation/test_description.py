@@ -130,6 +130,13 @@ CLUSTER_MISTAKES = [
 ]
 
 
+def test_of_a_misspelt_key_the_spelling_is_told_not_the_absence(tmp_path: Path) -> None:
+    content = CLUSTER | {"nodez": CLUSTER["nodes"]}
+    del content["nodes"]
+    with pytest.raises(UserError, match="nodez: unknown key, did you mean nodes"):
+        load_cluster(written(tmp_path, content))
+
+
 @pytest.mark.parametrize(("where", "value", "said"), CLUSTER_MISTAKES)
 def test_each_mistake_in_a_cluster_is_one_line(where: str, value: Any, said: str, tmp_path: Path) -> None:
     file = written(tmp_path, changed(CLUSTER, where, value))

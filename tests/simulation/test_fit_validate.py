@@ -13,7 +13,9 @@ from simulation.errors import UserError
 from simulation.fit import AllReduceLaw, ServerLaw, as_cluster, fit, read_table
 from simulation.nccl_tests import read_nccl_tests
 from simulation.protocols import SyncSGD
-from simulation.published_rows import COLUMNS, SCALING_CSV, published_rows, throughputs
+from simulation.published_rows import COLUMNS, SCALING_CSV, published_rows, throughputs, value_of
+from simulation.specifications import tpu_overhead_s
+from simulation.unpredicted import unpredicted
 
 COUNTS = [1, 2, 4, 8, 16, 32, 64, 128]
 
@@ -198,9 +200,26 @@ def test_validation_reaches_the_targets_it_is_known_to_reach() -> None:
     found = {s.check: s for s in predictions.summaries(validate.predictions()) if s.system == "all"}
     assert found[predictions.TABLES].met
     assert found[predictions.SERVERS_CARRIED].met
-    # Missed, and shown: no public table says how a TPU slows down at 32 images a chip.
+    # Missed, and shown: no specification says how a TPU slows down at 32 images a chip; another TPU does.
     assert found[predictions.SPECIFICATIONS].met is False
-    assert 0.10 < found[predictions.SPECIFICATIONS].mean_error < 0.16
+    assert 0.10 < found[predictions.SPECIFICATIONS].mean_error < 0.13
+    assert found[predictions.TPU_CARRIED].worst_error < 0.08
+
+
+def test_every_printed_result_is_predicted_or_has_a_reason() -> None:
+    predicted = {row.id for row in validate.predictions()}
+    reasons = unpredicted(predicted)
+    results = {row.id for row in published_rows().values() if row.role == "result"}
+    assert set(reasons) == results - predicted
+    assert {reasons[name] for name in ("SC032", "SC087", "SC040")} == {"the input pipeline is not modelled"}
+    with pytest.raises(LookupError, match="SC018"):
+        unpredicted(predicted - {"SC018"})
+
+
+def test_the_tpu_overhead_is_what_its_predecessors_step_leaves_over() -> None:
+    step_s = 4096 * 16 / value_of("SC401")
+    compute_s = 16 * 3 * load_workload("resnet-50").forward_flop_per_example / (0.4 * 1.23e14)
+    assert 0 < step_s - compute_s - tpu_overhead_s() < 0.002  # an all-reduce of 102 MB in a mesh
 
 
 def test_no_out_of_sample_row_helped_to_make_its_prediction() -> None:

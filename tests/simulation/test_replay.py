@@ -319,3 +319,34 @@ def test_digest_sees_every_bit_and_only_the_weights():
     changed = {k: v.clone() for k, v in p.items()}
     changed["b2"][3] = torch.nextafter(changed["b2"][3], torch.tensor(1.0))
     assert digest(changed) != digest(p)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
+def test_everything_stays_on_the_device_of_the_parameters(protocol):
+    """No value is computed on the meta device, and an operation that mixes it with a CPU tensor fails."""
+    schedule = run(protocol, TIMING, 30, seed=1)
+
+    def elsewhere(workers, steps):
+        return tuple(t.to("meta") for t in batches(workers, steps))
+
+    problem = replace(PROBLEM, batches=elsewhere)
+    given = [{name: value.to("meta") for name, value in p.items()} for p in starts(schedule)]
+    seen = set()
+    result = replay(
+        schedule, problem, RULE, given, observe=lambda g, v, p: seen.update(t.device.type for t in p.values())
+    )
+    assert seen == {"meta"}
+    assert {t.device.type for p in result.parameters for t in p.values()} == {"meta"}
+    with pytest.raises(RuntimeError):
+        replay(schedule, PROBLEM, RULE, given)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=repr)
+def test_cuda_gives_what_the_cpu_gives(protocol):
+    schedule = run(protocol, TIMING, 30, seed=1)
+    on_cuda = replace(PROBLEM, batches=lambda workers, steps: tuple(t.cuda() for t in batches(workers, steps)))
+    ours = replay(schedule, on_cuda, RULE, [{n: t.cuda() for n, t in p.items()} for p in starts(schedule)])
+    theirs = replay(schedule, PROBLEM, RULE, starts(schedule))
+    for mine, other in zip(ours.parameters, theirs.parameters, strict=True):
+        assert_close({name: value.cpu() for name, value in mine.items()}, other)

@@ -148,6 +148,14 @@ def test_shelf_lists_and_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert "not on the shelf" in mistake(capsys, "shelf", "abacus")
 
 
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    command = (
+        f"{sys.executable} -c 'import time; from simulation.cli import main; time.sleep(.5); exit(main([\"shelf\"]))'"
+    )
+    done = subprocess.run(f"{command} | true", shell=True, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 SWEEP = """cluster: p100-ethernet
 workload: resnet-50
 workers: [8, 16]

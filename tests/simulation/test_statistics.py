@@ -105,3 +105,17 @@ def test_staleness_and_teacher_age():
     assert stale.teacher_age_mean is None
     pair = statistics(run(Codistillation(2, SyncSGD(2), 10), timing, 100))
     assert (pair.teacher_age_mean, pair.teacher_age_min, pair.staleness_mean) == (10.0, 10, 0.0)
+
+
+def test_the_frontier_is_the_first_time_anything_was_so_low():
+    from matplotlib.figure import Figure
+
+    from simulation.figures import frontier, improvements
+
+    assert improvements([1, 2, 3, 4], [5.0, 6.0, 4.0, 4.0]) == ([1, 3], [5.0, 4.0])
+    axes = Figure().subplots()
+    frontier(axes, {"slow": ([1, 4], [5.0, 1.0]), "quick": ([2, 3], [3.0, 2.0])}, "loss")
+    broad, slow, quick = axes.get_lines()
+    assert list(zip(broad.get_xdata(), broad.get_ydata(), strict=True)) == [(5.0, 1), (3.0, 2), (2.0, 3), (1.0, 4)]
+    assert list(slow.get_ydata()) == [1, 4]
+    assert [line.get_label() for line in (broad, slow, quick)] == ["frontier", "slow", "quick"]

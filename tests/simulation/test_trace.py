@@ -1,10 +1,14 @@
 """Traces follow the Trace Event Format, and their slices tile each worker's time."""
 
+import copy
 import json
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
+from simulation.cli import main
 from simulation.distributions import LogNormal, ShiftedExponential
 from simulation.engines import run
 from simulation.errors import UserError
@@ -19,6 +23,9 @@ from simulation.protocols import (
 from simulation.timing import Timing
 from simulation.trace import write_trace
 
+FORMAT = jsonschema.Draft202012Validator(
+    json.loads(Path(__file__).with_name("trace_event_format.schema.json").read_text(encoding="utf-8"))
+)
 SKEWED = ShiftedExponential(8e5, 2e5)
 CASES = [
     (SyncSGD(6), Timing(SKEWED, allreduce_ns=1234)),
@@ -86,3 +93,39 @@ def test_closed_form_has_no_workers_to_show(tmp_path):
     with pytest.raises(UserError, match="run engine window or heap"):
         write_trace(run(SyncSGD(4), timing, 5, engine="closed_form"), timing, tmp_path / "t.json")
     assert not list(tmp_path.iterdir())
+
+
+QUESTIONS = [
+    ["--cluster", "p100-ethernet", "--workload", "resnet-50", "--workers", "16"],
+    ["--cluster", "cloud-k80", "--workload", "inception-v3", "--protocol", "AsyncSGD", "--workers", "8"],
+    ["--cluster", "p100-ethernet", "--workload", "resnet-50", "--protocol", "Codistillation", "--groups", "2",
+     "--workers", "16", "--interval-steps", "5"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question[5])
+def test_what_the_command_writes_keeps_to_the_trace_event_format(tmp_path, question):
+    path = tmp_path / "trace.json"
+    assert main(["trace", *question, "--updates", "40", "--output", str(path)]) == 0
+    trace = json.loads(path.read_text(encoding="utf-8"))
+    FORMAT.validate(trace)
+    assert {"X", "C", "M"} <= {event["ph"] for event in trace["traceEvents"]}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda event: event.pop("dur"),
+        lambda event: event.update(ts=-1),
+        lambda event: event.update(ph="Z"),
+        lambda event: event.update(tid="worker"),
+    ],
+)
+def test_the_schema_refuses_a_spoilt_slice(tmp_path, spoil):
+    timing = Timing(SKEWED)
+    write_trace(run(SyncSGD(2), timing, 3), timing, tmp_path / "t.json")
+    good = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    bad = copy.deepcopy(good)
+    spoil(next(event for event in bad["traceEvents"] if event["ph"] == "X"))
+    assert FORMAT.is_valid(good)
+    assert not FORMAT.is_valid(bad)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repro.data import sets
-from repro.data.sets import ImageSet
+from repro.data.sets import hold_out
 from repro.models.mlp import mlp
 from repro.training.inputs import flat_float
 from simulation.draws import batch_rows
@@ -23,22 +23,28 @@ CLAMP = 10.0  # a loss above it, or none at all, counts as this: the run has div
 
 
 @cache
-def _image_set(name: str) -> ImageSet:
-    return sets.load(name)
+def _split(name: str, held_out: int, device: str) -> tuple[list[tuple[Tensor, Tensor]], int]:
+    """Inputs (N, features) and labels (N,) of training, held-out and test cases; and how many classes there are."""
+    images = sets.load(name)
+    kept, held = hold_out(len(images.train), held_out, seed=0)
+    x, y = flat_float(images.train.images), images.train.labels
+    parts = ((x[kept], y[kept]), (x[held], y[held]), (flat_float(images.test.images), images.test.labels))
+    return [(inputs.to(device), labels.to(device)) for inputs, labels in parts], len(images.classes)
 
 
 class Task:
     """Inputs and labels of both splits on one device, and what is learned from them.
 
-    Parameters are ``w0``, ``b0``, ``w1``, ...: weights (out, in) and biases (out,) of a net of ReLUs.
+    ``held_out`` training cases, chosen once for all seeds, are kept apart as ``held_out``. Parameters are ``w0``,
+    ``b0``, ``w1``, ...: weights (out, in) and biases (out,) of a net of ReLUs.
     """
 
-    def __init__(self, data: str, hidden: Sequence[int], batch_size: int, seed: int, device: str = "cpu") -> None:
-        images = _image_set(data)
+    def __init__(
+        self, data: str, hidden: Sequence[int], batch_size: int, seed: int, device: str = "cpu", held_out: int = 0
+    ) -> None:
         self.hidden, self.batch_size, self.seed, self.device = tuple(hidden), batch_size, seed, torch.device(device)
-        self.x, self.y = flat_float(images.train.images).to(device), images.train.labels.to(device)
-        self.x_test, self.y_test = flat_float(images.test.images).to(device), images.test.labels.to(device)
-        self.classes = len(images.classes)
+        parts, self.classes = _split(data, held_out, device)
+        (self.x, self.y), self.held_out, (self.x_test, self.y_test) = parts
 
     def start(self) -> Parameters:
         """Initial parameters, keyed by the seed."""

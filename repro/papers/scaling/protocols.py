@@ -158,12 +158,14 @@ def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
     from repro.papers.scaling._scope import scope
     from repro.plots.style import COLOURS, MARKERS, axes, plain_ticks
+    from simulation.figures import frontier
 
     config = Config.model_validate(results.config)
-    drawn, (left, right) = axes(2, width_in=10.0, height_in=5.0)
+    drawn, (by_update, by_time, errors, fronts) = axes(2, 2, width_in=10.0, height_in=9.0)
     cases = results.rows[0]["test_cases"]
     data: list[dict[str, Any]] = []
     told = []
+    error_curves: dict[str, tuple[list[float], list[float]]] = {}
     for number, way in enumerate(config.ways):
         losses = {
             rate: list(results.values(arm_name(way.name, rate), "train_loss").values()) for rate in way.learning_rates
@@ -178,34 +180,46 @@ def figure(results: Results) -> Drawing:
                 points.setdefault(row["update"], []).append(row)
         complete = [u for u, rows in sorted(points.items()) if len(rows) == max(map(len, points.values()))]
         seconds = [t_interval([row["seconds"] for row in points[u]])[0] for u in complete]
-        colour = COLOURS[number % len(COLOURS)]
-        for ax, metric, scale in ((left, "train_loss", 1.0), (right, "test_errors", 100 / cases)):
+        name = way.name.replace("_", " ")
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        for ax, metric, scale in ((by_time, "train_loss", 1.0), (errors, "test_errors", 100 / cases)):
             found = [t_interval([scale * row[metric] for row in points[u]]) for u in complete]
-            ax.plot(
-                seconds, [mean for mean, _, _ in found], color=colour, marker=MARKERS[number % len(MARKERS)],
-                label=f"{way.name.replace('_', ' ')} (rate {rate:g})",
-            )  # fmt: skip
+            means = [mean for mean, _, _ in found]
+            ax.plot(seconds, means, color=colour, marker=marker, label=f"{name} (rate {rate:g})")
             for seed in sorted({row["seed"] for u in complete for row in points[u]}):
                 own = [row for u in complete for row in points[u] if row["seed"] == seed]
                 ax.plot([r["seconds"] for r in own], [scale * r[metric] for r in own], color=colour, alpha=0.3, lw=1)
+            if ax is by_time:
+                by_update.plot(complete, means, color=colour, marker=marker)
+            else:
+                error_curves[name] = seconds, means
             for update, second, (mean, low, high) in zip(complete, seconds, found, strict=True):
                 row = {"way": way.name, "learning_rate": rate, "update": update, "seconds": second, "metric": metric}
                 data.append(row | {"mean": mean, "low": low, "high": high, "n": len(points[update])})
         stale = t_interval(list(results.values(arm, "mean_staleness").values()))[0]
         told.append(f"{way.name} {next(iter(results.values(arm, 'updates').values())):,} ({stale:.1f})")
-    for ax in (left, right):
-        ax.set_xlabel("simulated time, s")
+    for ax in (by_update, by_time, errors):
         ax.set_yscale("log")
-    plain_ticks(left.yaxis, (0.1, 0.2, 0.5, 1, 2, 5, 10))
-    plain_ticks(right.yaxis, (2, 5, 10, 20, 50, 100))
-    left.set_ylabel("training loss")
-    right.set_ylabel("test error, %")
-    drawn.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    by_update.set_xscale("log")
+    plain_ticks(by_update.xaxis, [10**power for power in range(8)])
+    for ax in (by_update, by_time):
+        plain_ticks(ax.yaxis, (0.1, 0.2, 0.5, 1, 2, 5, 10))
+        ax.set_ylabel("training loss")
+    by_update.set_xlabel("updates")
+    for ax in (by_time, errors):
+        ax.set_xlabel("simulated time, s")
+    errors.set_ylabel("test error, %")
+    frontier(fronts, error_curves, "test error (%)", COLOURS, MARKERS)
+    fronts.set_xscale("log")
+    for axis in (errors.yaxis, fronts.xaxis):
+        plain_ticks(axis, (2, 5, 10, 20, 50, 100))
+    drawn.legend(*by_time.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     caption = (
-        f"Training loss and test error of a small net against the simulated clock of {config.workload} on "
-        f"{config.cluster}, stragglers of mean +{config.straggler_extra_fraction:.0%}. Each protocol at the rate of "
-        f"its lowest final training loss of those tried; bold: means of n = {config.seeds} seeds, "
-        f"faint: each seed. Updates made by seed 0 (mean staleness): {'; '.join(told)}. "
+        f"A small net under the simulated clock of {config.workload} on {config.cluster}, stragglers of mean "
+        f"+{config.straggler_extra_fraction:.0%}. Each protocol at the rate of its lowest final training loss of those "
+        f"tried; bold: means of n = {config.seeds} seeds, faint: each seed. Top: training loss against updates and "
+        "against time. Bottom: test error against time; and the time at which the mean error was first so low, the "
+        f"fastest protocol's in grey. Updates made by seed 0 (mean staleness): {'; '.join(told)}. "
     )
     return Drawing(drawn, data, caption + scope(results))
 

@@ -8,7 +8,8 @@ alone (``simulation.validate``).
 The rule, set before the predictions were made: each check has a target for the mean or the worst of its out-of-sample
 errors (``simulation.predictions.TARGETS``; ``errors.csv`` says whether it is met). A row printed without a band is held
 against that same relative error on its own, which is stricter where the target is for a mean. Rows that helped to make
-their prediction, and checks without a target, are shown and not judged.
+their prediction, and checks without a target, are shown and not judged. What is printed and not predicted bears its
+reason (``simulation.unpredicted``).
 
 Predictions are converted to what the row prints: a step time to images/s, an efficiency to the throughput it stands
 for. Nothing is learned, nothing random: one run. Cost: one CPU-second.
@@ -19,17 +20,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from repro.compare import Answer, Model
+from repro.compare import Answer, Model, NotRun
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
-from simulation.predictions import TARGETS, Prediction
+from simulation.predictions import OTHER_SYSTEMS, SPECIFICATIONS, TARGETS, Prediction
+from simulation.unpredicted import unpredicted
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
 ARM = "predictions"
+ELSEWHERE = ("SC356", "SC357", "SC367")  # what this paper's other experiments speak to
 
 
 class Config(BaseModel):
@@ -80,7 +83,7 @@ def figure(results: Results) -> Drawing:
     from simulation.figures import predicted_against_printed
 
     rows = recorded(results)
-    drawn, (ax,) = axes(width_in=9.0, height_in=6.5)
+    drawn, (ax,) = axes(width_in=9.0, height_in=8.0)
     predicted_against_printed(ax, rows)
     ax.grid(axis="y", visible=False)
     errors = [row for row in results.table("errors") if row["system"] == "all"]
@@ -112,11 +115,13 @@ def claims(results: Results) -> Sequence[Answer]:
     published = load_published()
     rows = recorded(results)
     ids = [row.id for row in rows]
-    return [_answer(row, published[row.id], ids.count(row.id) > 1) for row in rows]
+    predicted = [_answer(row, published[row.id], ids.count(row.id) > 1) for row in rows]
+    return predicted + [NotRun(name, reason) for name, reason in unpredicted({*ids, *ELSEWHERE}).items()]
 
 
 def _answer(row: Prediction, printed: Published, several: bool) -> Answer:
-    name = f"{row.id}.{'carried' if row.quantity == 'step time' else 'specified'}" if several else row.id
+    specified = row.check in (SPECIFICATIONS, OTHER_SYSTEMS)
+    name = f"{row.id}.{'specified' if specified else 'carried'}" if several else row.id
     known: dict[str, Any] = {"setting": f"{row.system}; {row.setting}"}
     if row.sample == "in":
         known["departures"] = "the row helped to make its prediction"
