@@ -162,7 +162,8 @@ def figure(results: Results) -> Drawing:
         "that each of them sends while learning; left is cheap, down is good. Distilling agents tell each other their "
         f"answers (probabilities at T = {config.temperature:g}, or the likeliest class alone) on shared inputs without "
         "labels; points of one way differ in how often and on how many inputs. Dashed: agents alone, grey their "
-        f"interval; dotted: agents that distil from their own answers on the same inputs. 95 % t-intervals over n = {config.seeds} seeds. "
+        "interval; dotted: agents that distil from their own answers on the same inputs. 95 % t-intervals over "
+        f"n = {config.seeds} seeds. "
     )
     return Drawing(drawn, data, caption + results.scope)
 

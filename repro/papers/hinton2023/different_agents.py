@@ -5,18 +5,18 @@ differ in unknown ways, cannot use each other's weights; they can only distil.
 
 Here three communities, each agent with a part of the labels drawn at random: copies of one net from one start; the same
 net from different starts; and one start on different hardware (``repro.models.analogue``), every piece with wiring,
-gains and responses of its own. The first two run on one piece of hardware as well, the common design, so that the
-nets are of one kind. Each shares in every way: averaging gradients at every step, averaging weights every so many steps,
-averaging them once, when all have learned, or distilling on shared inputs; or not at all, which is the control. Learning
-rates are tuned in every run, for every way.
+gains and responses of its own. The first two run on one piece of hardware as well, the common design, so that all nets
+are of one kind. Each shares in every way: averaging gradients at every step, averaging weights every so many steps,
+averaging them once, when all have learned, or distilling on shared inputs; or not at all, which is the control.
+Learning rates are tuned in every run, for every way.
 
-Verdicts: every way must help copies; once they have learned apart, averaging must hurt agents with other starts; on other
+Verdicts: every way must help copies; averaging once, after learning apart, must hurt agents with other starts; on other
 hardware distilling must help, and every way that shares weights or gradients be worse than distilling. What averaging
 all along does to other starts is shown and not claimed: after the first average they are copies.
 
-Departures: the lecture shows no such experiment and prints no numbers. Gradients are exact, by backpropagation through
-the agent's own hardware, which a real analogue agent would have to do without. Cost at scale ``paper``: 10 to 40 seconds
-of one core a run.
+Departures: the lecture shows no such experiment and prints no numbers. Gradients are exact, by backpropagation
+through the agent's own hardware, which a real analogue agent would have to do without. Cost at scale ``paper``: 5 to
+15 seconds of one core a run.
 """
 
 from collections.abc import Sequence
@@ -126,9 +126,9 @@ def figure(results: Results) -> Drawing:
     ax.set_ylabel("test error, mean over agents, %")
     drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     caption = (
-        f"Test error of {config.agents} agents with {config.cases_per_agent:,} labelled cases each that share in several "
-        "ways: copies of one net; the same net from other starts; one start on pieces of analogue hardware whose wiring, "
-        f"gains and responses differ (variability {config.variability:g}). Weights are averaged every "
+        f"Test error of {config.agents} agents with {config.cases_per_agent:,} labelled cases each that share in "
+        "several ways: copies of one net; the same net from other starts; one start on pieces of analogue hardware "
+        f"whose wiring, gains and responses differ (variability {config.variability:g}). Weights are averaged every "
         f"{config.weight_interval_steps} steps; distilling agents exchange their answers on {config.shared_inputs:,} "
         f"inputs without labels every {config.exchange_interval_steps} steps. 95 % t-intervals over n = {config.seeds} "
         "seeds. "

@@ -84,9 +84,9 @@ def figure(results: Results) -> Drawing:
     drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=10)
     caption = (
         f"Test error of generations of agents, each on analogue hardware of its own (variability "
-        f"{config.variability:g}), with {config.own_cases:,} labelled cases that no other sees and {config.shared_inputs:,} "
-        f"inputs without labels on which it hears its predecessor (T = {config.temperature:g}). "
-        f"95 % t-intervals over n = {config.seeds} seeds. "
+        f"{config.variability:g}), with {config.own_cases:,} labelled cases that no other sees and "
+        f"{config.shared_inputs:,} inputs without labels on which it hears its predecessor "
+        f"(T = {config.temperature:g}). 95 % t-intervals over n = {config.seeds} seeds. "
     )
     return Drawing(drawn, data, caption + results.scope)
 

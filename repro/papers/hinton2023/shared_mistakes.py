@@ -2,12 +2,12 @@
 
 The lecture: from a teacher's probabilities a student learns how the teacher generalises, not only what is true.
 
-Here a teacher learns from few cases, so that it often errs on the test set. Students see other cases: with the teacher's
-soft targets; with the teacher's decisions (its likeliest class); with true labels; and with smoothed true labels, the
-control for softness. Of the test cases that the teacher gets wrong, in how many does a student give the very answer the
-teacher gives? A student that errs less has fewer occasions to agree: so the same share is taken, too, among the cases in
-which both are wrong. The baseline for both is an independent second teacher, trained as the first on the same few cases
-from another start, which errs as often.
+Here a teacher learns from few cases, so that it often errs on the test set. Students see other cases: with the
+teacher's soft targets; with the teacher's decisions (its likeliest class); with true labels; and with smoothed true
+labels, the control for softness. Of the test cases that the teacher gets wrong, in how many does a student give the
+very answer the teacher gives? A student that errs less has fewer occasions to agree: so the same share is taken, too,
+among the cases in which both are wrong. The baseline for both is an independent second teacher, trained as the first
+on the same few cases from another start, which errs as often.
 
 Departures: the lecture prints no numbers. Cost at scale ``paper``: 5 to 20 seconds of one core a run.
 """
