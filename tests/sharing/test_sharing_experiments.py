@@ -94,7 +94,8 @@ def test_shared_mistakes(record):
 def test_analogue_copies(record):
     results = record(
         "analogue_copies",
-        f"{FEW}, variabilities: [0, 1], teacher_cases: 400, own_cases: 30, shared_inputs: 300, learner: {LEARNER}",
+        f"{FEW}, variabilities: [0, 1], teacher_cases: 400, own_cases: 30, shared_inputs: 300, "
+        f"learner: {LEARNER.replace('60}', '200}')}",
     )
     assert len(analogue_copies.figure(results).data) == 12
     for seed in (0, 1):  # on one machine a copy is the teacher

@@ -55,7 +55,7 @@ def test_the_best_rate_is_the_one_with_the_lowest_score():
 
 
 def test_agents_see_their_classes_and_no_case_of_another():
-    task, dealt = community.dealt("digits", COMMUNITY | {"classes_per_agent": 3}, seed=0)
+    _, dealt = community.dealt("digits", COMMUNITY | {"classes_per_agent": 3}, seed=0)
     seen = [sorted(part.labels.unique().tolist()) for part in dealt.parts]
     assert seen == [[0, 1, 2], [2, 3, 4], [5, 6, 7], [7, 8, 9]]
     rows = torch.cat([part.inputs for part in dealt.parts] + [dealt.shared_inputs, dealt.held_out.inputs])

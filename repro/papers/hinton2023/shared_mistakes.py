@@ -120,7 +120,7 @@ def figure(results: Results) -> Drawing:
     config = Config.model_validate(results.config)
     drawn, (ax,) = axes(width_in=8.4)
     data: list[dict[str, Any]] = []
-    for position, (arm, label) in enumerate(ARMS.items()):
+    for position, arm in enumerate(ARMS):
         for number, (measure, name) in enumerate(MEASURES.items()):
             values = list(results.values(arm, measure).values())
             if not values:
@@ -148,9 +148,9 @@ def figure(results: Results) -> Drawing:
     teacher = t_interval(list(results.values("teacher", "test_error_percent").values()))[0]
     caption = (
         f"How often a net gives the very answer of a teacher that errs on {teacher:.1f} % of the test cases, among the "
-        "cases that the teacher gets wrong (blue) and among those that both get wrong (orange). Below each its own test "
-        f"error. Students see {config.student_cases:,} cases, teachers {config.teacher_cases:,} others; soft targets at "
-        f"T = {config.temperature:g}. 95 % t-intervals over n = {config.seeds} seeds. "
+        "cases that the teacher gets wrong (blue) and among those that both get wrong (orange). Below each its own "
+        f"test error. Students see {config.student_cases:,} cases, teachers {config.teacher_cases:,} others; soft "
+        f"targets at T = {config.temperature:g}. 95 % t-intervals over n = {config.seeds} seeds. "
     )
     return Drawing(drawn, data, caption + results.scope)
 
