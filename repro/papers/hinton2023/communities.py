@@ -119,10 +119,10 @@ def bits_and_errors(results: Results, arm: str) -> tuple[list[float], list[float
 
 
 def figure(results: Results) -> Drawing:
-    from repro.plots.style import PRINTED, Mark, axes, band, legend, plain_ticks, with_intervals
+    from repro.plots.style import PRINTED, Mark, axes, band, plain_ticks, with_intervals
 
     config = Config.model_validate(results.config)
-    drawn, panels = axes(len(config.partitions), width_in=5.6 * len(config.partitions), height_in=4.8)
+    drawn, panels = axes(len(config.partitions), width_in=5.6 * len(config.partitions), height_in=5.0)
     data: list[dict[str, Any]] = []
     listed = arms(config)
     for partition, ax in zip(config.partitions, panels, strict=True):
@@ -156,7 +156,7 @@ def figure(results: Results) -> Drawing:
         ax.set_title(f"each agent sees {seen} classes" if seen else "parts drawn at random")
         ax.set_xlabel("bits that each agent sends")
         ax.set_ylabel("test error, mean over agents, %")
-    legend(panels[0], fontsize=9)
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, fontsize=10)
     caption = (
         f"Test error of {config.agents} agents with {config.cases_per_agent:,} labelled cases each against the bits "
         "that each of them sends while learning; left is cheap, down is good. Distilling agents tell each other their "
