@@ -1,6 +1,6 @@
 """What one soft target is worth in labels: the design that the ten- and the hundred-class experiment share.
 
-A teacher learns from its own cases. Students learn from a few to many others, of a pool, with labels, smoothed labels (the
+A teacher learns from its own cases. Students learn from few to many others, with labels, with smoothed labels (the
 control: softness without a teacher), or with the teacher's soft targets at several temperatures. The error over n is
 interpolated for the number of cases at which it crosses a target declared in the config; labels over soft targets is
 the worth of one soft target in labels. Where labels do not reach the target with the whole pool, the pool's size stands
