@@ -67,7 +67,12 @@ def arms(config: Config) -> list[Arm]:
         "probabilities": {"interval_steps": config.exchange_interval_steps, "examples": config.shared_inputs},
     }
     return [
-        Arm(f"{community}.{way}", shared | {"community": community, "way": way} | own, config.seeds, seeds_per_job=99)
+        Arm(
+            f"{community}.{way}",
+            shared | {"community": community, "way": way} | own,
+            config.seeds,
+            seeds_per_job=config.seeds,
+        )
         for community in COMMUNITIES
         for way, own in of_way.items()
     ]
