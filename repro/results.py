@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.errors import UserError
+from repro.experiment import NO_DATA
 from repro.files import csv_text, locked, read_csv, write_text
 
 FORMAT = 1
@@ -67,6 +68,13 @@ class Results:
     @property
     def config(self) -> Mapping[str, Any]:
         return dict(self.meta["config"])
+
+    @property
+    def scope(self) -> str:
+        """How a caption ends: scale, data if any are learned from, and hardware."""
+        machines = sorted({str(row["hardware"]) for row in self.timing})
+        data = "" if self.data == NO_DATA else f", data {self.data}"
+        return f"Scale {self.scale}{data}, on {'; '.join(machines)}."
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
         """``metric`` of every run of ``arm`` by seed; empty where the arm has not run."""

@@ -1,0 +1,5 @@
+"""Hinton 2023, Two Paths to Intelligence (public lecture, Cambridge, 25 May 2023): how agents share what they learn."""
+
+from repro.papers.paper import Paper
+
+PAPER = Paper("hinton2023", "Hinton 2023: Two Paths to Intelligence (public lecture, Cambridge)")
