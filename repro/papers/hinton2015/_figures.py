@@ -196,7 +196,7 @@ def transfer_sizes(results: Results) -> Drawing:
     data: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for number, kind in enumerate(KINDS):
-        percent = {
+        percent: dict[float, list[float]] = {
             size: [100 * v / cases for v in results.values(f"{kind}.n{size}", "test_errors").values()]
             for size in config.sizes
         }

@@ -51,7 +51,7 @@ def _over_epochs(
     for number, kind in enumerate(KINDS):
         arm = arm_name(task, kind)
         cases = {row["seed"]: row[f"{split}_cases"] for row in results.rows if row["arm"] == arm}
-        at: dict[int, list[float]] = {}
+        at: dict[float, list[float]] = {}
         for point in results.curves:
             if point["arm"] == arm and point["split"] == split and point["metric"] == "errors":
                 at.setdefault(point["epoch"], []).append(100 * (1 - point["value"] / cases[point["seed"]]))
@@ -66,7 +66,7 @@ def _over_epochs(
         ax.fill_between(epochs, lows, highs, color=COLOURS[number], alpha=0.2, lw=0)
         for epoch, mean, low, high in drawn:
             row = {"data": task.data, "panel": split, "targets": kind, "epoch": epoch, "accuracy_percent": mean}
-            data.append(row | {"low": low, "high": high, "n": len(at[int(epoch)])})
+            data.append(row | {"low": low, "high": high, "n": len(at[epoch])})
         if kind == "hard":
             stops = {row["seed"]: row["stopped_epoch"] for row in results.rows if row["arm"] == arm}
             stopped = percent_right(results, arm, f"stopped_{split}")
@@ -84,14 +84,14 @@ def _over_cases(ax: Axes, task: Task, results: Results, data: list[dict[str, Any
         ax.set_visible(False)
         return
     for kind, which in (("hard", "stopped_test"), ("soft", "test")):
-        found = {
+        found: dict[float, list[float]] = {
             cases: list(percent_right(results, arm_name(task, kind, cases), which).values())
             for cases in sorted({task.cases, *task.sweep})
         }
         drawn = marks(found)
         for cases, mean, low, high in drawn:
             row = {"data": task.data, "panel": "cases", "targets": kind, "cases": cases, "accuracy_percent": mean}
-            data.append(row | {"low": low, "high": high, "n": len(found[int(cases)])})
+            data.append(row | {"low": low, "high": high, "n": len(found[cases])})
         if drawn:
             with_intervals(ax, drawn, KINDS.index(kind), LABELS[kind])
     if full := list(percent_right(results, f"{task.data}.full").values()):
