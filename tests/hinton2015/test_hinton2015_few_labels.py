@@ -69,6 +69,21 @@ def test_the_rate_with_the_fewest_validation_errors_is_taken(tmp_path: Path, err
     assert tuned.with_best_rate({"training": {"learning_rate": 9.0}}, context)["training"]["learning_rate"] == 9.0
 
 
+def test_a_rate_that_fails_on_one_of_its_seeds_is_not_taken(tmp_path: Path) -> None:
+    found = {0.1: (10, 900), 0.05: (30, 40)}
+    folders = {
+        f"a.rate{rate}.{seed}": tried(tmp_path / f"{rate}.{seed}", rate, errors)
+        for rate, both in found.items()
+        for seed, errors in enumerate(both)
+    }
+    chosen = tuned.with_best_rate({"training": {}}, Context("digits", folders, tmp_path))
+    assert chosen["training"]["learning_rate"] == 0.05
+    arms = tuned.grid("a", (0.05, 0.1), lambda rate: {"rate": rate}, seeds=2, data="digits")
+    assert [(need.arm, need.seed) for need in tuned.wanted(arms)] == [
+        ("a.rate0.05", 0), ("a.rate0.05", 1), ("a.rate0.1", 0), ("a.rate0.1", 1),
+    ]  # fmt: skip
+
+
 def test_no_rate_and_no_grid_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="coin: has no learning rate and needs no grid"):
         tuned.with_best_rate({"training": {}}, Context("digits", {"x": tmp_path}, tmp_path, name="coin"))

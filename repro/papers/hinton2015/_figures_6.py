@@ -107,7 +107,7 @@ def _above_the_start(ax: Axes, values: list[float]) -> None:
     """Cut off the first epochs' accuracies, which would leave no room for the differences at the end."""
     if values:
         late = sorted(values)[len(values) // 10 :]
-        ax.set_ylim(bottom=late[0] - 0.15 * (late[-1] - late[0]))
+        ax.set_ylim(late[0] - 0.15 * (late[-1] - late[0]), min(ax.get_ylim()[1], 101))
 
 
 def _printed(row: str) -> str:

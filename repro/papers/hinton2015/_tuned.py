@@ -16,15 +16,21 @@ _FILE = "tried.json"
 
 
 def grid(
-    name: str, rates: Sequence[float], settings: Callable[[float], Mapping[str, Any]], data: str, *needs: Need
+    name: str,
+    rates: Sequence[float],
+    settings: Callable[[float], Mapping[str, Any]],
+    *,
+    seeds: int,
+    data: str,
+    needs: tuple[Need, ...] = (),
 ) -> list[Arm]:
-    """One arm of one seed a rate, called ``<name>.rate<rate>``."""
-    return [Arm(f"{name}.rate{rate:g}", settings(rate), 1, needs, data=data) for rate in rates]
+    """One arm a rate, called ``<name>.rate<rate>``; several seeds find a rate out that fails now and then."""
+    return [Arm(f"{name}.rate{rate:g}", settings(rate), seeds, needs, seeds, data) for rate in rates]
 
 
 def wanted(arms: Sequence[Arm]) -> tuple[Need, ...]:
     """What an arm needs to take the best rate of a grid."""
-    return tuple(Need(arm.name) for arm in arms)
+    return tuple(Need(arm.name, seed=seed) for arm in arms for seed in range(arm.seeds))
 
 
 def without_rate(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,8 +46,8 @@ def leave(context: Context, settings: Mapping[str, Any], validation_errors: floa
 
 
 def with_best_rate(settings: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """The settings with a rate: their own, or that with the fewest validation errors of the needed grid (the lowest
-    of several).
+    """The settings with a rate: their own, or that with the fewest validation errors of the needed grid, summed over
+    its seeds (the lowest of several such rates).
 
     Raises:
         UserError: no rate, and no grid among the inputs.
@@ -52,8 +58,11 @@ def with_best_rate(settings: Mapping[str, Any], context: Context) -> dict[str, A
     tried = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
     if not tried:
         raise UserError(f"{context.name}: has no learning rate and needs no grid of them")
-    best = min(tried, key=lambda one: (one["validation_errors"], one["learning_rate"]))
-    return {**settings, "training": {**settings["training"], "learning_rate": best["learning_rate"]}}
+    errors: dict[float, float] = {}
+    for one in tried:
+        errors[one["learning_rate"]] = errors.get(one["learning_rate"], 0) + one["validation_errors"]
+    best = min(errors, key=lambda rate: (errors[rate], rate))
+    return {**settings, "training": {**settings["training"], "learning_rate": best}}
 
 
 def told(settings: Mapping[str, Any]) -> dict[str, float]:

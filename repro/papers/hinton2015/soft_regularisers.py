@@ -58,6 +58,7 @@ class Task(Section):
     held_out: PositiveInt = Field(description="training cases kept for validation")
     net: SmallNet = Field(description="with the training of the students")
     rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="learning rates tried for every kind of student")
+    tuning_seeds: int = Field(1, ge=1, description="of every rate tried")
     full: Training = Field(description="training of the full net")
     seeds: int = Field(3, ge=1)
     sweep: tuple[PositiveInt, ...] = Field((), description="other numbers of cases, at equal steps")
@@ -90,7 +91,8 @@ def _arms_of(task: Task, config: Config) -> list[Arm]:
     listed = [Arm(f"{data}.full", full, task.seeds, data=data)]
     for kind in KINDS:
         teacher = (Need(f"{data}.full"),) if kind == "soft" else ()
-        rates = tuned.grid(f"{data}.{kind}", task.rates, partial(student, kind, task.cases), data, *teacher)
+        tried = partial(student, kind, task.cases)
+        rates = tuned.grid(f"{data}.{kind}", task.rates, tried, seeds=task.tuning_seeds, data=data, needs=teacher)
         listed += rates
         needs = (*teacher, *tuned.wanted(rates))
         for cases in sorted({task.cases, *(task.sweep if kind != "smoothed" else ())}):
