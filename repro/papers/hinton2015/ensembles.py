@@ -8,7 +8,8 @@ Here: the same question on Fashion-MNIST and on 3 % of MNIST's labels, since an 
 MNIST. Ten nets of one ensemble see the same cases in the same order and differ in their initial weights alone; whole
 ensembles are repeated with other orders (and, of MNIST, other 3 %), and every ensemble teaches several students of its
 members' size on the cases that its members saw. Learning rates of members, and of students at each temperature, come
-from one grid by the errors on held-out training cases; so does the temperature, once for each data set, over all seeds.
+from one grid by the errors on held-out training cases, summed over two seeds; so does the temperature, once for each
+data set, over all seeds.
 Judged is the test set, once. A share of the gain is (single - student) / (single - ensemble) in test errors, with the
 mean of the ten members as the single net; one number an ensemble, its students averaged. A control learns from the
 soft targets of one member instead of ten, at temperatures chosen alike: what it gains owes nothing to an ensemble.
