@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repro import compare, machine, results, runner
 from repro.config import Scale
-from repro.experiment import module_of
+from repro.experiment import BY_ARM, module_of
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
@@ -48,7 +48,8 @@ def compare_scale(scale: Scale) -> Iterator[str]:
 def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
     module = module_of(found.meta["paper"], found.meta["experiment"])
     same_data = found.data == module.PRINTED_DATA
-    swapped = found.data != module.DATA[found.scale]
+    own = module.DATA[found.scale]
+    swapped = own not in (BY_ARM, found.data)
     hardware = "; ".join(sorted({str(row["hardware"]) for row in found.timing}))
     commits = "; ".join(sorted({str(row["commit"]) for row in found.timing if row["commit"]}))
     return [
@@ -56,7 +57,7 @@ def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
             answer,
             published,
             same_data=same_data,
-            data=found.data,
+            data="" if own == BY_ARM else found.data,  # the answers say on which
             suffix=found.data if swapped else "",
             command=found.meta["command"],
             hardware=hardware,

@@ -22,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repro.errors import UserError
-from repro.experiment import NO_DATA, Run, module_of, plan
+from repro.experiment import BY_ARM, NO_DATA, Run, module_of, plan
 
 SCALES = ("quick", "paper", "cluster")
 _SHOWN = 60  # letters of a wrong value in a message
@@ -142,7 +142,11 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
         module = module_of(paper, experiment)
         config = _validate(module.Config, {} if settings is None else settings, path, f"{paper}.{experiment}")
         own = module.DATA[scale]
-        data = own if own == NO_DATA else swapped or own
+        if own == BY_ARM:  # its arms say which; a swap leaves them as they are
+            own = ", ".join(dict.fromkeys(str(arm.data) for arm in module.arms(config)))
+            data = own
+        else:
+            data = own if own == NO_DATA else swapped or own
         sections[experiment] = Section(paper, experiment, config, data, data != own)
     return sections
 

@@ -5,7 +5,8 @@ what we do, what it costs and every departure:
 
 ``DATA``, ``PRINTED_DATA``
     the data set of each scale, and the paper's own (only on it can a printed value be reproduced);
-    ``NO_DATA`` where formulas speak and nothing is learned;
+    ``NO_DATA`` where formulas speak and nothing is learned, ``BY_ARM`` where an experiment spans several
+    sets and each of its arms names its own;
 ``Config``
     a pydantic model (``extra="forbid"``) of its section in ``config/<scale>.yaml``;
 ``arms(config) -> list[Arm]``
@@ -34,6 +35,7 @@ from typing import Any
 from repro.errors import UserError
 
 NO_DATA = "none"
+BY_ARM = "by arm"
 MODULE_PARTS = ("DATA", "PRINTED_DATA", "Config", "arms", "run", "figure", "claims")
 
 
@@ -62,6 +64,7 @@ class Arm:
     seeds: int
     needs: tuple[Need, ...] = ()
     seeds_per_job: int = 1  # seeds that one job of the workflow does in turn, for runs of a few seconds
+    data: str | None = None  # its own data set, in an experiment whose DATA is BY_ARM
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):  # it names a folder
@@ -196,6 +199,7 @@ class _Planner:
         if arm_name not in arms:
             raise UserError(f"{self._paper}.{experiment}: no arm {arm_name}; there are {', '.join(sorted(arms))}")
         arm = arms[arm_name]
+        data = arm.data or self._data
         if not 0 <= seed < arm.seeds:
             raise UserError(f"{self._paper}.{experiment}: arm {arm_name} has seeds 0 to {arm.seeds - 1}, not {seed}")
         self._runs[key] = None
@@ -213,9 +217,9 @@ class _Planner:
             "arm": arm_name,
             "settings": _switched_on(arm.settings),
             "seed": seed,
-            "data": self._data,
+            "data": data,
             "needs": {label: run.digest for label, run in needs},
         }
-        run = Run(self._paper, experiment, arm, seed, self._data, digest_of(content), tuple(needs))
+        run = Run(self._paper, experiment, arm, seed, data, digest_of(content), tuple(needs))
         self._runs[key] = run
         return run

@@ -163,7 +163,8 @@ def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> No
         environments = [dict(e) for e in known.get("environments", [])]
         if dict(record.environment) not in environments:
             environments.append(dict(record.environment))
-        content = {"format": FORMAT, **meta, "environments": environments}
+        sums = {**known.get("data_sha256", {}), **meta.get("data_sha256", {})}  # arms may have read different sets
+        content = {"format": FORMAT, **meta, "data_sha256": sums, "environments": environments}
         write_text(folder / "meta.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
         for name, added in tables.items():
             lead = head if name == "timing" else key

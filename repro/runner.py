@@ -121,7 +121,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
         "curves": [list(point) for point in result.curves],
         "tables": {name: list(rows) for name, rows in result.tables.items()},
         "hardware_class": device,
-        "data_sha256": {} if run.data == NO_DATA else dict(load(run.data).sha256),
+        "data_sha256": {} if run.data == NO_DATA else _sums(run, load(run.data).sha256),
         "timing": {
             "seconds": round(seconds, 2),
             "hardware": machine.hardware(device),
@@ -132,6 +132,11 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
         },
         "environment": machine.versions(),
     }
+
+
+def _sums(run: Run, sums: Mapping[str, str]) -> dict[str, str]:
+    """The sums of the files a run read; with the set's name before them where each arm has its own."""
+    return {f"{run.arm.data}/{file}" if run.arm.data else file: digest for file, digest in sums.items()}
 
 
 def _refuse_endless(run: Run, result: Result) -> None:

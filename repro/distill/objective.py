@@ -25,6 +25,19 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, temperature: float) -> T
     return -(targets * F.log_softmax(logits / temperature, dim=-1)).sum(-1).mean()
 
 
+def smoothed_labels(labels: Tensor, classes: int, epsilon: float) -> Tensor:
+    """Probabilities (cases, classes): 1 - epsilon on the label plus epsilon shared alike by all classes.
+
+    Label smoothing (Szegedy et al. 2016, 1512.00567, section 7): soft targets that know nothing of the case.
+
+    Raises:
+        ValueError: epsilon outside [0, 1].
+    """
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"epsilon must be in [0, 1], not {epsilon}")
+    return (1 - epsilon) * F.one_hot(labels, classes).float() + epsilon / classes
+
+
 def distillation_loss(
     logits: Tensor,
     targets: Tensor | None,

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, rel_entr, softmax
 from torch import Tensor
 
-from repro.distill.ensemble import arithmetic_mean, geometric_mean
+from repro.distill.ensemble import MEANS, arithmetic_mean, geometric_mean, teacher_logits
 
 
 def members(seed: int, count: int = 4, cases: int = 3, classes: int = 5) -> Tensor:
@@ -55,3 +55,37 @@ def test_one_member_is_its_own_mean_and_a_constant_is_lost() -> None:
         offset = torch.arange(4.0, dtype=torch.float64)[:, None, None]
         torch.testing.assert_close(mean(logits + offset), mean(logits))
         torch.testing.assert_close(mean(logits.flip(0)), mean(logits))
+
+
+@pytest.mark.parametrize("mean", sorted(MEANS))
+@pytest.mark.parametrize("temperature", [1.0, 2.5, 10.0])
+def test_a_teachers_softened_predictions_are_the_mean_of_the_members_softened_ones(
+    mean: str, temperature: float
+) -> None:
+    logits = members(3)
+    p = softmax(logits.numpy() / temperature, axis=-1)
+    wanted = p.mean(0) if mean == "arithmetic" else p.prod(0) ** (1 / 4) / (p.prod(0) ** (1 / 4)).sum(-1, keepdims=True)
+    found = teacher_logits(logits, mean, temperature)
+    np.testing.assert_allclose(softmax(found.numpy() / temperature, axis=-1), wanted, rtol=1e-12)
+    permuted = teacher_logits(logits[[2, 0, 3, 1]], mean, temperature)
+    np.testing.assert_allclose(permuted, found, rtol=1e-12)
+
+
+def test_the_geometric_teacher_has_the_mean_logits_at_any_temperature() -> None:
+    logits = members(4)
+    mean = log_softmax(logits.mean(0).numpy(), axis=-1)
+    for temperature in (1.0, 7.0):
+        found = teacher_logits(logits, "geometric", temperature).numpy()
+        np.testing.assert_allclose(log_softmax(found, axis=-1), mean, atol=1e-12)
+
+
+def test_a_single_member_teaches_what_it_predicts() -> None:
+    logits = members(5, count=1)
+    for mean in MEANS:
+        found = teacher_logits(logits, mean, 4.0).numpy()
+        np.testing.assert_allclose(log_softmax(found, axis=-1), log_softmax(logits[0].numpy(), axis=-1), atol=1e-12)
+
+
+def test_a_temperature_of_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="positive"):
+        teacher_logits(members(0), "arithmetic", 0.0)

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from repro.distill.objective import distillation_loss, logit_matching_loss, soft_cross_entropy, soft_targets
+from repro.distill.objective import (
+    distillation_loss,
+    logit_matching_loss,
+    smoothed_labels,
+    soft_cross_entropy,
+    soft_targets,
+)
 
 
 def drawn(seed: int, cases: int = 6, classes: int = 5, scale: float = 3.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -154,3 +160,18 @@ def test_refuses_a_weighted_part_without_its_targets() -> None:
         distillation_loss(z, None, y, soft_weight=0.5, hard_weight=0.5)
     with pytest.raises(ValueError, match="no labels"):
         distillation_loss(z, soft_targets(v, 1.0), None, hard_weight=0.5)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.7, 1.0])
+def test_smoothed_labels_give_torchs_label_smoothing(epsilon: float) -> None:
+    z, _, labels = drawn(8)
+    targets = smoothed_labels(labels, 5, epsilon).double()
+    torch.testing.assert_close(targets.sum(1), torch.ones(6, dtype=torch.float64))
+    smoothed = F.cross_entropy(z, labels, label_smoothing=epsilon)
+    torch.testing.assert_close(soft_cross_entropy(z, targets, 1.0), smoothed, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [-0.1, 1.1])
+def test_smoothing_outside_its_range_is_refused(epsilon: float) -> None:
+    with pytest.raises(ValueError, match="epsilon"):
+        smoothed_labels(torch.tensor([0]), 2, epsilon)

@@ -269,3 +269,38 @@ def test_a_device_that_is_not_there_is_one_line(toy_scale, monkeypatch, one_line
     with pytest.raises(UserError) as raised:
         runner.execute(wanted, run_of(scale, "mint", 0))
     assert "cuda was asked for and there is none here" in one_line(raised.value)
+
+
+@pytest.fixture
+def two_sets(toy, monkeypatch):
+    """The toy as an experiment whose arms name their data: the mint has the digits, `other` a set of its own."""
+    from repro.data import sets
+    from repro.experiment import BY_ARM, Arm
+
+    module = coin()
+    monkeypatch.setattr(module, "DATA", dict.fromkeys(config.SCALES, BY_ARM))
+    settings = {"tosses": 3}
+    monkeypatch.setattr(module, "arms", lambda _: [Arm("mint", settings, 1, data="digits"),
+                                                   Arm("toss.fair", settings, 1, data="other")])  # fmt: skip
+    monkeypatch.setitem(sets._LOADERS, "other", sets._LOADERS["digits"])
+
+
+def test_arms_may_name_their_own_data(two_sets, toy_scale):
+    scale = toy_scale()
+    assert section(scale).data == "digits, other"
+    assert not section(scale).swapped
+    execute_all(scale)
+    found = results.load(FOLDER)
+    assert found is not None
+    assert found.data == "digits, other"
+    assert {name.partition("/")[0] for name in found.meta["data_sha256"]} == {"digits", "other"}
+    assert [run.data for run in scale.runs(section(scale))] == ["digits", "other"]
+
+
+def test_a_swap_leaves_an_experiment_alone_whose_arms_name_their_data(two_sets, toy_scale):
+    path = toy_scale().path
+    digests = {run.digest for run in toy_scale().runs(section(toy_scale()))}
+    path.write_text("scale: quick\ndevice: cpu\ntoy:\n  data: elsewhere\n  coin: {}\n", encoding="utf-8")
+    swapped = config.load(path)
+    assert section(swapped).folder("quick") == Path("quick/toy/coin")
+    assert {run.digest for run in swapped.runs(section(swapped))} == digests

@@ -1,6 +1,6 @@
 """The figures of section 3. They see recorded results only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repro.compare import t_interval
@@ -20,6 +20,11 @@ def seeds(counts: Mapping[str, int]) -> str:
     """n for captions: one number where all agree."""
     numbers = sorted(set(counts.values()))
     return f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
+
+
+def marks(values: Mapping[Any, Sequence[float]]) -> list[Mark]:
+    """Mean and 95 % interval of the values at every x that has any."""
+    return [(x, *t_interval(found)) for x, found in values.items() if found]
 
 
 def students(results: Results, labels: Mapping[str, str], printed: Mapping[str, str]) -> Drawing:
@@ -144,12 +149,10 @@ def omitted_digits(results: Results) -> Drawing:
         digits = sorted({row["digit"] for row in table})
         totals = []
         for number, way in enumerate(WAYS):
-            for digit in digits:
-                cells = [r for r in table if r["arm"] == arm and r["way"] == way and r["digit"] == digit]
-                if not cells:
-                    continue
-                mean, low, high = t_interval([100 * r["errors"] / r["cases"] for r in cells])
-                n = len(cells)
+            cells = [row for row in table if row["arm"] == arm and row["way"] == way]
+            percent = {d: [100 * r["errors"] / r["cases"] for r in cells if r["digit"] == d] for d in digits}
+            for digit, mean, low, high in marks(percent):
+                n = len(percent[digit])
                 data.append(
                     {"transfer_set": chosen.name, "way": way, "digit": digit, "error_percent": mean}
                     | {"low": low, "high": high, "n": n}
@@ -193,16 +196,15 @@ def transfer_sizes(results: Results) -> Drawing:
     data: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for number, kind in enumerate(KINDS):
-        drawn: list[Mark] = []
-        for size in config.sizes:
-            values = [100 * v / cases for v in results.values(f"{kind}.n{size}", "test_errors").values()]
-            if not values:
-                continue
-            mean, low, high = t_interval(values)
-            counts[f"{kind}{size}"] = len(values)
-            drawn.append((size, mean, low, high))
+        percent: dict[float, list[float]] = {
+            size: [100 * v / cases for v in results.values(f"{kind}.n{size}", "test_errors").values()]
+            for size in config.sizes
+        }
+        drawn = marks(percent)
+        for size, mean, low, high in drawn:
+            counts[f"{kind}{size}"] = n = len(percent[size])
             row = {"targets": kind, "cases": size, "error_percent": mean, "low": low, "high": high}
-            data.append(row | {"n": len(values)})
+            data.append(row | {"n": n})
         if drawn:
             with_intervals(ax, drawn, number, names[kind])
     ax.set_xscale("log")
@@ -231,13 +233,14 @@ def logit_limit(results: Results) -> Drawing:
     figure, (left, right) = axes(2, width_in=8.6, height_in=3.8)
     data: list[dict[str, Any]] = []
     table = results.table("gradients")
-    drawn: list[Mark] = []
-    for t in config.gradient_temperatures:
-        values = [row["relative_distance"] for row in table if row["temperature"] == t]
-        if values:
-            mean, low, high = t_interval(values)
-            drawn.append((t, mean, low, high))
-            data.append({"panel": "gradients", "temperature": t, "mean": mean, "low": low, "high": high})
+    drawn = marks(
+        {
+            t: [row["relative_distance"] for row in table if row["temperature"] == t]
+            for t in config.gradient_temperatures
+        }
+    )
+    for t, mean, low, high in drawn:
+        data.append({"panel": "gradients", "temperature": t, "mean": mean, "low": low, "high": high})
     n = len(results.values("gradients", "slope"))
     if drawn:
         with_intervals(left, drawn, 0, "measured")
@@ -250,13 +253,9 @@ def logit_limit(results: Results) -> Drawing:
     left.set_xlabel("temperature T")
     left.set_ylabel("|T² eq 2 − eq 4| / |eq 4|")
     legend(left)
-    drawn = []
-    for t in config.temperatures:
-        values = list(results.values(f"t{t:g}", "distance").values())
-        if values:
-            mean, low, high = t_interval(values)
-            drawn.append((t, mean, low, high))
-            data.append({"panel": "students", "temperature": t, "mean": mean, "low": low, "high": high})
+    drawn = marks({t: list(results.values(f"t{t:g}", "distance").values()) for t in config.temperatures})
+    for t, mean, low, high in drawn:
+        data.append({"panel": "students", "temperature": t, "mean": mean, "low": low, "high": high})
     if drawn:
         with_intervals(right, drawn, 1, "student at T")
     if others := list(results.values("other_seed", "distance").values()):

@@ -3,12 +3,13 @@
 The leading underscore says that it is no experiment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from repro.data.sets import ImageSet, LabelledImages
 from repro.distill.objective import distillation_loss, soft_targets
 from repro.experiment import Arm, Context, Result
 from repro.models.mlp import mlp
+from repro.models.strided_convnet import strided_convnet
 from repro.runner import CHECKPOINT
 from repro.training.checkpoint import write_tensors
 from repro.training.curves import Point
@@ -41,11 +43,14 @@ def subset(cases: LabelledImages, index: Tensor) -> LabelledImages:
 
 
 def build(settings: Mapping[str, Any], data: ImageSet, seed: int) -> nn.Sequential:
-    """An untrained net with the arm's hidden layers and dropout, its weights keyed by the seed."""
+    """An untrained net with the arm's convolutions, hidden layers and dropout, its weights keyed by the seed."""
     training = Training(**settings["training"])
-    features = data.train.images[0].numel()
+    image = data.train.images[0]
+    layer_sizes = (*settings["hidden"], len(data.classes))
+    if channels := settings.get("channels"):
+        return strided_convnet((1, *image.shape)[-3:], channels, layer_sizes, seed=seed)
     return mlp(
-        (features, *settings["hidden"], len(data.classes)),
+        (image.numel(), *layer_sizes),
         seed=seed,
         dropout_input=training.dropout_input,
         dropout_hidden=training.dropout_hidden,
@@ -73,6 +78,15 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
 def errors(logits: Tensor, labels: Tensor) -> int:
     """Number of cases whose largest logit is not their label's."""
     return int((logits.argmax(1) != labels).sum())
+
+
+def error_count(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    return {"errors": errors(logits, labels)}
+
+
+def errors_and_loss(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Number of errors and mean cross-entropy with the labels, in nats."""
+    return error_count(logits, labels) | {"cross_entropy": float(F.cross_entropy(logits, labels))}
 
 
 def distilling(
@@ -106,17 +120,19 @@ def fit(
     cases: LabelledImages,
     judged_on: Mapping[str, LabelledImages],
     objective: Objective,
+    *,
+    weights_seed: int | None = None,
+    measure: Callable[[Tensor, Tensor], Mapping[str, float]] = error_count,
 ) -> tuple[nn.Module, list[Point]]:
-    """Train a net on ``cases`` with everything random keyed by ``seed``; its curves count the errors on each split of
-    ``judged_on``."""
+    """Train a net on ``cases`` with everything random keyed by ``seed``, or its initial weights apart by
+    ``weights_seed``; its curves ``measure`` the logits against the labels of each split of ``judged_on``."""
     training = Training(**settings["training"])
     device = torch.device(context.device)
-    model = build(settings, image_set(context.data), seed).to(device)
+    weights = seed if weights_seed is None else weights_seed
+    model = build(settings, image_set(context.data), weights).to(device)
 
-    def evaluate(model: nn.Module) -> dict[str, dict[str, float]]:
-        return {
-            split: {"errors": errors(logits_of(model, held.images), held.labels)} for split, held in judged_on.items()
-        }
+    def evaluate(model: nn.Module) -> dict[str, Mapping[str, float]]:
+        return {split: measure(logits_of(model, held.images), held.labels) for split, held in judged_on.items()}
 
     points = train(
         model,
