@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 GROUPS, CLASSES_OF_GROUP, SIDE = 5, 4, 12
-TRAIN_OF_CLASS, TEST_OF_CLASS = 120, 50
-OWN, NOISE = 0.35, 0.75  # of a class's own field and of the noise, beside a superclass's field of 1
+TRAIN_OF_CLASS, TEST_OF_CLASS = 80, 50
+OWN, NOISE = 0.35, 2.0  # of a class's own field and of the noise, beside a superclass's field of 1
 SUPERCLASS_NAMES = tuple("ABCDE")
 CLASSES = tuple(f"{group}{member + 1}" for group in SUPERCLASS_NAMES for member in range(CLASSES_OF_GROUP))
 SUPERCLASSES = tuple(index // CLASSES_OF_GROUP for index in range(len(CLASSES)))

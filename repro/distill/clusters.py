@@ -26,7 +26,7 @@ class Clusters:
 
 
 def online_kmeans(
-    points: Tensor, count: int, *, seed: int, passes: int = 30, restarts: int = 10, batch_size: int = 1
+    points: Tensor, count: int, *, seed: int, passes: int = 20, restarts: int = 5, batch_size: int = 1
 ) -> Clusters:
     """Cluster ``points`` (n, features) into ``count`` clusters; the best of ``restarts`` by inertia.
 

@@ -97,7 +97,9 @@ def combine_reversed(
     return log_q.exp()
 
 
-def objective(q: Tensor, generalist: Tensor, specialists: Sequence[Tensor], class_sets: Tensor, asked: Tensor) -> Tensor:
+def objective(
+    q: Tensor, generalist: Tensor, specialists: Sequence[Tensor], class_sets: Tensor, asked: Tensor
+) -> Tensor:
     """Eq 5 itself (cases,), in nats: what ``combine`` minimises."""
     q = q.double().clamp_min(LEAST)
     total = _divergence(generalist.double(), q)
@@ -141,7 +143,7 @@ def _solve(b: Tensor, d: Tensor, models: Tensor, class_sets: Tensor, tolerance: 
         # Whichever is nearer to the optimum, by the bound itself.
         gaps = [models[:, 0] * _slope(b, d, x, outside).max(1).values.log() for x in (q, polished)]
         better = torch.where((gaps[1] < gaps[0]).unsqueeze(1), polished, q)
-        open_ = ~(torch.minimum(*gaps) <= tolerance)
+        open_ = ~(torch.fmin(*gaps) <= tolerance)  # fmin: a step that went astray is no number
         answer[left] = better
         left, b, d, models, q = left[open_], b[open_], d[open_], models[open_], q[open_]
         if not len(left):

@@ -130,9 +130,7 @@ def in_dustbin(probabilities: Tensor, class_set: Tensor) -> Tensor:
     return torch.cat([probabilities[:, class_set], probabilities[:, ~class_set].sum(1, keepdim=True)], 1)
 
 
-def loss_on_other_classes(
-    logits: Tensor, generalist_logits: Tensor, class_set: Tensor, temperature: float
-) -> Tensor:
+def loss_on_other_classes(logits: Tensor, generalist_logits: Tensor, class_set: Tensor, temperature: float) -> Tensor:
     """Soft cross-entropy among the classes outside the set, times T^2, mean over the batch (section 6.1).
 
     Both distributions are those given that the class is none of the special ones: the generalist tells a specialist
