@@ -14,8 +14,8 @@ of q outside m's classes (all divided by L), the objective is minus sum_c b_c lo
   specialist, not one a class. The r maximise sum_c b_c log(1 - sum r_m) + sum_m d_m log r_m, concave in log r, and
   Newton's method finds them in a few small solves, begun where a few steps of the first kind lead.
 
-A case that Newton's method leaves uncertified (it began too far off) goes on with more steps of the first kind.
-"""
+The few cases that Newton's method leaves uncertified, begun too far off, are led to their optimum along a path of
+easier problems (``_by_path``)."""
 
 import math
 from collections.abc import Sequence
@@ -26,8 +26,11 @@ from torch import Tensor
 from repro.errors import UserError
 
 BLOCK = 1000  # cases solved together: their arrays stay in the processor's cache
-FIRST_STEPS, NEWTON_STEPS, ROUNDS, HALVINGS = 10, 3, 7, 30  # the first two grow from round to round
-LEAST = 1e-30  # probabilities below are raised to it; KL is finite then
+EASY = ((10, 3), (40, 5))  # steps of the first kind, then Newton's: enough for nearly all cases
+PATH, PATH_STEPS, LAST_STEPS = 16, 6, 30  # for the few left
+HALVINGS = 30
+WORST = 1e-5  # nats that rounding may leave of a case whose probabilities are near float64's resolution
+LEAST = 1e-12  # probabilities below are raised to it, which moves the objective by less than the tolerance
 
 
 def consulted(generalist: Tensor, class_sets: Tensor, top: int = 1) -> Tensor:
@@ -53,11 +56,12 @@ def combine(
         specialists: for each its probabilities (cases, set size + 1), the dustbin last and already corrected.
         class_sets: masks (specialists, classes).
         asked: mask (cases, specialists); a case without any keeps the generalist's answer.
-        tolerance: bound of the objective's distance from its minimum, in nats.
+        tolerance: bound of the objective's distance from its minimum, in nats; cases with probabilities near the
+            resolution of float64 may keep up to 1e-5.
 
     Raises:
         ValueError: shapes that do not fit each other.
-        UserError: probabilities that are not finite, or a tolerance that is never met (below 1e-12).
+        UserError: probabilities that are not finite, or so uneven that no optimum is found; a tolerance below 1e-12.
     """
     _check(generalist, specialists, class_sets, asked, tolerance)
     return torch.cat(
@@ -124,31 +128,52 @@ def _gathered(
     for number, (p, class_set) in enumerate(zip(specialists, class_sets, strict=True)):
         mine = weight[:, [number]] * p[block].double()
         b[:, class_set] += mine[:, :-1]
-        d[:, number] = mine[:, -1]
+        d[:, number] = torch.where(mine[:, -1] < LEAST, 0.0, mine[:, -1])
     models = 1 + weight.sum(1, keepdim=True)
     total = b.sum(1, keepdim=True) + d.sum(1, keepdim=True)  # L, but for rounding of the given probabilities
     return b / total, d / total, models
 
 
 def _solve(b: Tensor, d: Tensor, models: Tensor, class_sets: Tensor, tolerance: float) -> Tensor:
-    """All cases of a block, each taken out as soon as it is certified."""
+    """q (cases, classes) of a block."""
     outside = (~class_sets).double()
-    answer = torch.empty_like(b)
-    left = torch.arange(len(b))
     q = b / b.sum(1, keepdim=True)
-    for round_ in range(ROUNDS):
-        for _ in range(FIRST_STEPS * 4**round_):
-            q = q * _slope(b, d, q, outside)
-        polished = _newton(b, d, q, outside, NEWTON_STEPS + 2 * round_)
-        # Whichever is nearer to the optimum, by the bound itself.
-        gaps = [models[:, 0] * _slope(b, d, x, outside).max(1).values.log() for x in (q, polished)]
-        better = torch.where((gaps[1] < gaps[0]).unsqueeze(1), polished, q)
-        open_ = ~(torch.fmin(*gaps) <= tolerance)  # fmin: a step that went astray is no number
-        answer[left] = better
-        left, b, d, models, q = left[open_], b[open_], d[open_], models[open_], q[open_]
-        if not len(left):
-            return answer
-    raise UserError(f"eq 5: {len(left)} cases are not within {tolerance:g} nats of the optimum; raise the tolerance")
+    open_ = torch.ones(len(b), dtype=torch.bool)
+    for first_steps, newton_steps in EASY:
+        q[open_] = _easy(b[open_], d[open_], q[open_], outside, first_steps, newton_steps)
+        open_ = ~(_gap(b, d, q, models, outside) <= tolerance)
+        if not bool(open_.any()):
+            return q
+    q[open_] = _by_path(b[open_], d[open_], q[open_], outside)
+    gap = _gap(b, d, q, models, outside)
+    if not bool((gap <= max(tolerance, WORST)).all()):
+        raise UserError(f"eq 5: a case is {float(gap.max()):g} nats from the optimum; are its probabilities sound?")
+    return q
+
+
+def _easy(b: Tensor, d: Tensor, q: Tensor, outside: Tensor, first_steps: int, newton_steps: int) -> Tensor:
+    """q after steps of the first kind, then Newton's."""
+    for _ in range(first_steps):
+        q = q * _slope(b, d, q, outside)
+    r = _inside(b, d, d / (q @ outside.T).clamp_min(LEAST), outside)
+    return _nearer(b, d, q, _shares(b, _newton(b, d, r, outside, newton_steps), outside), outside)
+
+
+def _by_path(b: Tensor, d: Tensor, q: Tensor, outside: Tensor) -> Tensor:
+    """q of cases where Newton's method began too far off: they are solved for b + mu, mu falling to zero.
+
+    Classes with b near zero are what makes a case hard: Newton's steps are sound only while each class's room,
+    1 - sum r_m, changes by less than itself. What rounding left is put right by steps of the first kind.
+    """
+    r = d
+    for mu in (*(10.0**-exponent for exponent in range(1, PATH)), 0.0):
+        total = 1 + mu * b.shape[1]
+        raised, rest = (b + mu) / total, d / total
+        r = _newton(raised, rest, _inside(raised, rest, r, outside), outside, PATH_STEPS)
+    q = _nearer(b, d, q, _shares(b, r, outside), outside)
+    for _ in range(LAST_STEPS):
+        q = q * _slope(b, d, q, outside)
+    return q
 
 
 def _slope(b: Tensor, d: Tensor, q: Tensor, outside: Tensor) -> Tensor:
@@ -156,17 +181,39 @@ def _slope(b: Tensor, d: Tensor, q: Tensor, outside: Tensor) -> Tensor:
     return (d / (q @ outside.T).clamp_min(LEAST)) @ outside + b / q
 
 
-def _newton(b: Tensor, d: Tensor, q: Tensor, outside: Tensor, steps: int) -> Tensor:
-    """q after ``steps`` of Newton's on log r from the r that ``q`` implies."""
-    specialists = len(outside)
-    pairs = (outside[:, None] * outside[None]).flatten(0, 1).T  # (classes, specialists^2)
-    r = d / (q @ outside.T).clamp_min(LEAST)
-    # q <= 1 bounds the share of each class from below: 1 - r @ outside >= b. r = d, as if every Q were 1, lies well
-    # inside, so r is drawn back towards it as far as needed.
+def _gap(b: Tensor, d: Tensor, q: Tensor, models: Tensor, outside: Tensor) -> Tensor:
+    """Bound of each case's distance from its optimum (cases,), in nats."""
+    return models[:, 0] * _slope(b, d, q, outside).amax(1).log()
+
+
+def _nearer(b: Tensor, d: Tensor, q: Tensor, other: Tensor, outside: Tensor) -> Tensor:
+    """``other`` where its bound is lower, else ``q``; a step that went astray is no number and never lower."""
+    lower = _slope(b, d, other, outside).amax(1) < _slope(b, d, q, outside).amax(1)
+    return torch.where(lower.unsqueeze(1), other, q)
+
+
+def _shares(b: Tensor, r: Tensor, outside: Tensor) -> Tensor:
+    """q that r implies."""
+    x = b / (1 - r @ outside)
+    return x / x.sum(1, keepdim=True)
+
+
+def _inside(b: Tensor, d: Tensor, r: Tensor, outside: Tensor) -> Tensor:
+    """r drawn back into the region where the optimum lies.
+
+    q <= 1 bounds each class's room from below: 1 - sum r_m >= b. r = d, as if every Q were 1, lies well inside.
+    """
     safe, reached = 1 - d @ outside, 1 - r @ outside
     back = torch.where(reached < b, (safe - b) / (safe - reached), 1.0).amin(1, keepdim=True)
-    r = d + back * (r - d)
+    return d + back * (r - d)
+
+
+def _newton(b: Tensor, d: Tensor, r: Tensor, outside: Tensor, steps: int) -> Tensor:
+    """r after Newton's steps on log r, each halved until it does not go down."""
+    specialists = len(outside)
+    pairs = (outside[:, None] * outside[None]).flatten(0, 1).T  # (classes, specialists^2)
     asked = d > 0
+    scale = torch.where(asked, d, 1.0).rsqrt()
     room = 1 - r @ outside
     value = _dual(b, d, r, room)
     for _ in range(steps):
@@ -176,7 +223,10 @@ def _newton(b: Tensor, d: Tensor, q: Tensor, outside: Tensor, steps: int) -> Ten
         curvature = ((x / room) @ pairs).unflatten(1, (specialists, specialists)) * r[:, :, None] * r[:, None, :]
         # A specialist that is not asked has r = 0 and stays there.
         curvature.diagonal(dim1=1, dim2=2).add_(torch.where(asked, r * pull, 1.0))
-        step = torch.linalg.solve(curvature, gradient)
+        # The curvature's diagonal is about d, of any size: unit scale before it is solved.
+        curvature = curvature * scale[:, :, None] * scale[:, None, :]
+        curvature.diagonal(dim1=1, dim2=2).add_(1e-13)
+        step = scale * torch.linalg.solve(curvature, scale * gradient)
         length = torch.ones_like(value)
         for _ in range(HALVINGS):
             moved = r * (length * step).exp()
@@ -187,8 +237,7 @@ def _newton(b: Tensor, d: Tensor, q: Tensor, outside: Tensor, steps: int) -> Ten
                 break
             length = torch.where(rises, length, length / 2)
         r, room, value = (torch.where(rises, a, b_) for a, b_ in ((moved, r), (new_room, room), (new_value, value)))
-    x = b / room
-    return x / x.sum(1, keepdim=True)
+    return r
 
 
 def _dual(b: Tensor, d: Tensor, r: Tensor, room: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ DATA = {"quick": "hierarchy", "paper": "cifar-100", "cluster": "cifar-100"}
 PRINTED_DATA = "jft-100m"  # never public
 GENERALIST = Need("generalist", experiment="specialist_generalist")
 NOT_JFT = (
-    "100 classes instead of 15,000, and a net of another kind; class sets are the columns nearest to a centroid, in the "
+    "100 classes instead of 15,000, a net of another kind; class sets are the columns nearest to a centroid, in the "
     "covariance of softened predictions"
 )
 
@@ -29,6 +29,7 @@ class Specialists(Section):
     count: int = Field(ge=1)
     size: int = Field(ge=1, description="classes of a set, the nearest columns to its centroid")
     training: Training
+    head: Training = Field(description="of a dustbin's head alone, on the generalist's features, before the rest")
     kind: Kind = "dustbin"
     sets: Literal["clusters", "random"] = "clusters"
     temperature: float = Field(2.0, gt=0, description="of soft targets; used by full_soft alone")
@@ -38,6 +39,8 @@ class Specialists(Section):
         """Plain values for an arm; ``epochs`` and ``learning_rate`` may be among the changes."""
         training = {name: changes.pop(name) for name in ("epochs", "learning_rate") if name in changes}
         settings = self.model_copy(update=changes).model_dump(mode="json")
+        if settings["kind"] != "dustbin":
+            del settings["head"]  # all outputs are the generalist's own, and fit its features
         if settings["kind"] != "full_soft":
             del settings["temperature"], settings["soft_weight"]
         return settings | {"training": settings["training"] | training}

@@ -71,7 +71,7 @@ def covariance(results: Results) -> Drawing:
         ax.set_xlabel("clusters")
         ax.set_title(f"{names[metric]}\nwith superclasses")
         ax.set_ylim(-0.1, 1.05)
-    legend(middle, title="clusters of")
+    figure.legend(*middle.get_legend_handles_labels(), loc="outside lower right", ncols=4)
     n = len(results.rows)
     text = (
         f"Left: correlations of the first generalist's predictions at T = {results.config['temperature']:g} on the "
@@ -93,7 +93,7 @@ def names(results: Results) -> Drawing:
     depth = max(sum(1 + sum(row["cluster"] == numbers[i] for row in table) for i in column) for column in per_column)
     figure, (ax,) = axes(width_in=12.5, height_in=0.21 * depth + 1.6)
     ax.set_axis_off()
-    ax.set_xlim(0, columns)
+    ax.set_xlim(-0.02, columns)
     ax.set_ylim(depth, -1)
     for x, column in enumerate(per_column):
         y = 0

@@ -143,6 +143,24 @@ def specialist_of(body: nn.Sequential, kind: str, class_set: Tensor) -> nn.Seque
     return net
 
 
+def fit_head(
+    net: nn.Sequential, settings: Mapping[str, Any], generalist: Generalist, labels: Tensor, class_set: Tensor,
+    seed: int, name: str,
+) -> None:  # fmt: skip
+    """Train a dustbin specialist's head alone, in place, on the generalist's features; other kinds are left alone.
+
+    No row of the generalist's stands for "none of these", and a dustbin that is badly judged spoils every combination
+    it is asked in, however well the special classes are told apart.
+    """
+    if settings["kind"] == "dustbin":
+        views = Views(generalist["train_features"].unsqueeze(0))
+        only = {"kind": "dustbin", "training": settings["head"]}
+        train_specialist(
+            nn.Sequential(net[-1]), only, views, labels, generalist["train_logits"], generalist["kept"], class_set,
+            generator_seed(seed, "head"), name,
+        )  # fmt: skip
+
+
 class Halves:
     """Gives a specialist's batches and then judges them: index holds positions of ``HalfAndHalf``, whose draws the
     objective must know."""
@@ -237,10 +255,9 @@ def train_all(
         path = context.work / ASIDE / SPECIALIST.format(number)
         if not path.exists():
             net = specialist_of(body, settings["kind"], class_set)
-            train_specialist(
-                net, settings, views, labels, generalist["train_logits"], kept, class_set,
-                generator_seed(seed, "specialist", number), f"{context.name} specialist {number}",
-            )  # fmt: skip
+            key, name = generator_seed(seed, "specialist", number), f"{context.name} specialist {number}"
+            fit_head(net, settings, generalist, labels, class_set, key, name)
+            train_specialist(net, settings, views, labels, generalist["train_logits"], kept, class_set, key, name)
             write_tensors(
                 path, dict(net.state_dict()) | {"class_set": class_set, "test_logits": answers(net, test_maps)}
             )

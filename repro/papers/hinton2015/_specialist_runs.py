@@ -288,11 +288,12 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
                 right.setdefault((epoch, "test", "others"), []).extend((told == data.test.labels[rest]).tolist())
             return {}
 
+        key, name = generator_seed(seed, "specialist", number), f"{context.name} specialist {number}"
         evaluate(net)
+        nets.fit_head(net, settings, teacher, labels, class_set, key, name)
         nets.train_specialist(
-            net, settings, nets.Views(maps), labels, teacher["train_logits"], kept, class_set,
-            generator_seed(seed, "specialist", number), f"{context.name} specialist {number}", evaluate,
-        )  # fmt: skip
+            net, settings, nets.Views(maps), labels, teacher["train_logits"], kept, class_set, key, name, evaluate
+        )
     percent = {key: 100 * sum(cases) / len(cases) for key, cases in right.items()}
     metrics = {
         (metric if split == "test" else f"{split}_{metric}"): value

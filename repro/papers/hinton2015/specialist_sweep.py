@@ -35,7 +35,8 @@ def arms(config: Config) -> list[Arm]:
     listed = []
     for count in config.counts:
         for size in config.sizes:
-            settings = Specialists(count=count, size=size, training=config.training).settings()
+            settings = Specialists(count=count, size=size, training=config.training, head=config.training).settings()
+            del settings["head"]  # these are heads and nothing else
             settings["tops"] = list(config.tops)
             listed.append(Arm(f"count{count}.size{size}", settings, config.seeds, (GENERALIST,), config.seeds))
     return listed
