@@ -124,7 +124,7 @@ def _columns(lengths: Sequence[int], columns: int) -> list[list[int]]:
     share = sum(lengths) / columns
     found: list[list[int]] = [[]]
     for i in range(len(lengths)):
-        if sum(lengths[j] for j in found[-1]) >= share:
+        if found[-1] and len(found) < columns and sum(lengths[j] for j in found[-1]) + lengths[i] / 2 > share:
             found.append([])
         found[-1].append(i)
     return found

@@ -104,17 +104,17 @@ def leave_generalist(
     for name in ("train", "test"):
         images = getattr(data, name).images
         plain = Pictures(images, *scale)
-        batches = torch.arange(len(images)).split(BATCH)
-        parts: list[tuple[Tensor, ...]] = []
-        for batch in batches:
+        features, logits = [], []
+        for batch in torch.arange(len(images)).split(BATCH):
             x = plain(batch)
             views = (x, x.flip(-1)) if name == "train" and mirror else (x,)
             trunk = torch.stack([net.trunk(view).half() for view in views])
-            features = net.top(as_input(trunk[0]))
-            parts.append((trunk, features, net.head(features)))
-        maps[name] = torch.cat([part[0] for part in parts], 1)
-        found[f"{name}_features"] = torch.cat([part[1] for part in parts])
-        found[f"{name}_logits"] = torch.cat([part[2] for part in parts])
+            if name not in maps:  # made whole at once: they are the largest thing of the run
+                maps[name] = trunk.new_empty(len(views), len(images), *trunk.shape[2:])
+            maps[name][:, batch] = trunk
+            features.append(net.top(as_input(trunk[0])))
+            logits.append(net.head(features[-1]))
+        found |= {f"{name}_features": torch.cat(features), f"{name}_logits": torch.cat(logits)}
     for part in ("top", "head"):
         found |= {f"{part}.{key}": value for key, value in getattr(net, part).state_dict().items()}
     write_tensors(work / MAPS, maps)
