@@ -1,0 +1,46 @@
+"""Settings that the experiments of section 5 share; importable without torch."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from repro.experiment import Need
+from repro.papers.hinton2015._arms import Section
+from repro.training.settings import Training
+
+DATA = {"quick": "hierarchy", "paper": "cifar-100", "cluster": "cifar-100"}
+PRINTED_DATA = "jft-100m"  # never public
+GENERALIST = Need("generalist", experiment="specialist_generalist")
+NOT_JFT = (
+    "100 classes instead of 15,000, a net of another kind; class sets are the columns nearest to a centroid, in the "
+    "covariance of softened predictions"
+)
+
+Kind = Literal["dustbin", "full", "full_soft"]
+
+
+class Specialists(Section):
+    """How many class sets, how large, and how each specialist is trained.
+
+    ``kind``: outputs for the set's classes and one dustbin (the paper's), or for all classes, on labels alone or with
+    the generalist's soft targets for the other classes beside them (section 6.1).
+    """
+
+    count: int = Field(ge=1)
+    size: int = Field(ge=1, description="classes of a set, the nearest columns to its centroid")
+    training: Training
+    head: Training = Field(description="of a dustbin's head alone, on the generalist's features, before the rest")
+    kind: Kind = "dustbin"
+    sets: Literal["clusters", "random"] = "clusters"
+    temperature: float = Field(2.0, gt=0, description="of soft targets; used by full_soft alone")
+    soft_weight: float = Field(1.0, gt=0, description="beside the labels' loss; used by full_soft alone")
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """Plain values for an arm; ``epochs`` and ``learning_rate`` may be among the changes."""
+        training = {name: changes.pop(name) for name in ("epochs", "learning_rate") if name in changes}
+        settings = self.model_copy(update=changes).model_dump(mode="json")
+        if settings["kind"] != "dustbin":
+            del settings["head"]  # all outputs are the generalist's own, and fit its features
+        if settings["kind"] != "full_soft":
+            del settings["temperature"], settings["soft_weight"]
+        return settings | {"training": settings["training"] | training}

@@ -1,0 +1,348 @@
+"""The runs of section 5's experiments."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from repro.data.sets import ImageSet, hold_out
+from repro.distill import clusters
+from repro.distill.combine import combine, combine_reversed, consulted
+from repro.distill.covariance import covariance
+from repro.distill.objective import distillation_loss, soft_targets
+from repro.experiment import Arm, Context, Result
+from repro.models.convnet import convnet, multiply_adds
+from repro.papers.hinton2015 import _specialist_nets as nets
+from repro.papers.hinton2015._nets import curves, image_set, precision
+from repro.papers.hinton2015._specialist_nets import BATCH, Generalist
+from repro.papers.hinton2015.specialists import MOST_COVERING
+from repro.runner import CHECKPOINT
+from repro.training.checkpoint import write_tensors
+from repro.training.inputs import Pictures, channel_statistics, with_channels
+from repro.training.keys import generator_seed
+from repro.training.loop import train
+from repro.training.settings import Training
+
+
+def generalist(arm: Arm, seed: int, context: Context) -> Result:
+    """Train a generalist, leave what specialists need of it, and cluster its classes."""
+    data, settings = image_set(context.data), arm.settings
+    training = Training(**settings["training"])
+    device = torch.device(context.device)
+    kept, held_out = hold_out(len(data.train), settings["held_out"], 0)
+    channels, *size = with_channels(data.train.images).shape[1:]
+    net = convnet(channels, settings["widths"], len(data.classes), seed=seed).to(device)
+    mean, deviation = channel_statistics(data.train.images[kept])
+    pictures = Pictures(
+        data.train.images[kept].to(device), mean.to(device), deviation.to(device), training.jitter_pixels,
+        settings["mirror"],
+    )  # fmt: skip
+    labels = data.train.labels[kept].to(device)
+
+    def objective(logits: Tensor, index: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels[index])
+
+    def evaluate(model: nn.Module) -> dict[str, dict[str, float]]:
+        images = Pictures(data.train.images[held_out].to(device), pictures.mean, pictures.deviation)
+        batches = torch.arange(len(held_out), device=device).split(BATCH)
+        logits = torch.cat([model(images(batch)).float().cpu() for batch in batches])
+        return {"validation": {"accuracy": percent_right(logits, data.train.labels[held_out])}}
+
+    points = train(
+        net, pictures, objective, len(kept), training, seed=seed, name=context.name, evaluate=evaluate,
+        checkpoint=context.work / CHECKPOINT, checkpoint_interval_s=context.checkpoint_interval_s,
+    )  # fmt: skip
+    split = {"kept": kept, "held_out": held_out}
+    nets.leave_generalist(context.work, net.cpu(), data, (mean, deviation), settings["mirror"], split)
+    left = load_file(context.work / nets.GENERALIST)
+    for name, temperature in (("covariance", settings["temperature"]), ("covariance_t1", 1.0)):
+        batches = (soft_targets(left["train_logits"][batch], temperature) for batch in kept.split(BATCH))
+        left[name] = covariance(batches, len(data.classes))
+    write_tensors(context.work / nets.GENERALIST, left)
+    metrics: dict[str, Any] = {
+        "accuracy": percent_right(left["test_logits"], data.test.labels),
+        "validation_accuracy": percent_right(left["train_logits"][held_out], data.train.labels[held_out]),
+        "train_accuracy": percent_right(left["train_logits"][kept], data.train.labels[kept]),
+        "multiply_adds": multiply_adds(net, (channels, *size)),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "test_cases": len(data.test),
+    }
+    tables = {"agreement": agreement(left, data, settings, seed)}
+    if seed == 0:
+        tables["covariance"] = covariance_rows(left["covariance"], data, max(settings["counts"]))
+    return Result(metrics | precision(settings, context), curves(points), tables)
+
+
+def agreement(
+    left: Mapping[str, Tensor], data: ImageSet, settings: Mapping[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    """Adjusted Rand index and normalised mutual information of clusters with superclasses, by number of clusters.
+
+    Empty where the data have no superclasses.
+    """
+    if not data.superclasses:
+        return []
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    classes = len(data.classes)
+    pairs = data.test.labels * classes + left["test_logits"].argmax(1)
+    confusion = torch.bincount(pairs, minlength=classes**2).view(classes, classes).double()
+    rows = []
+    for count in settings["counts"]:
+        by = {
+            "covariance": clusters.online_kmeans(left["covariance"], count, seed=seed).assignment,
+            "covariance_t1": clusters.online_kmeans(left["covariance_t1"], count, seed=seed).assignment,
+            "confusion": clusters.online_kmeans(confusion.T, count, seed=seed).assignment,
+        }
+        generator = torch.Generator().manual_seed(generator_seed(seed, "random clusters"))
+        draws = [
+            by["covariance"][torch.randperm(classes, generator=generator)] for _ in range(settings["random_draws"])
+        ]
+        for of, found in {**{name: [a] for name, a in by.items()}, "random": draws}.items():
+            scores = {
+                "ari": [adjusted_rand_score(data.superclasses, a.tolist()) for a in found],
+                "nmi": [normalized_mutual_info_score(data.superclasses, a.tolist()) for a in found],
+            }
+            mean = {name: float(sum(values) / len(values)) for name, values in scores.items()}
+            rows.append({"count": count, "clusters_of": of, **mean})
+    return rows
+
+
+def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str, Any]]:
+    """The covariance as correlations, classes of one cluster together, a row a class."""
+    found = clusters.online_kmeans(matrix, count, seed=0).assignment
+    order = clusters.order_by_cluster(found)
+    deviation = matrix.diagonal().clamp_min(1e-300).sqrt()
+    correlation = (matrix / deviation / deviation[:, None])[order][:, order]
+    return [
+        {
+            "class": data.classes[index],
+            "cluster": int(found[index]),
+            "correlations": " ".join(f"{value:.3f}" for value in row.tolist()),
+        }
+        for index, row in zip(order.tolist(), correlation, strict=True)
+    ]
+
+
+def names(arm: Arm, seed: int, context: Context) -> Result:
+    """The clusters of the first generalist by class name."""
+    data = image_set(context.data)
+    found = clusters.online_kmeans(_generalist(context)["covariance"], arm.settings["count"], seed=seed).assignment
+    table = [
+        {
+            "cluster": place,
+            "class": data.classes[index],
+            "superclass": data.superclass_names[data.superclasses[index]] if data.superclasses else "",
+        }
+        for place, cluster in enumerate(torch.bincount(found).argsort(descending=True, stable=True).tolist())
+        for index in (found == cluster).nonzero().squeeze(1).tolist()
+    ]
+    return Result({"clusters": len(found.unique()), "classes": len(data.classes)}, [], {"names": table})
+
+
+def specialists(arm: Arm, seed: int, context: Context) -> Result:
+    """Train an arm's specialists and judge them, alone and together."""
+    data, teacher = image_set(context.data), _generalist(context)
+    settings = arm.settings
+    trained = nets.train_all(settings, seed, context, teacher, data)
+    logits, labels, sets = teacher["test_logits"], data.test.labels, trained.class_sets
+    before, after = nets.conditional(logits, [p[:, :-1] for p in trained.test], sets, labels)
+    metrics: dict[str, Any] = {
+        "generalist_accuracy": percent_right(logits, labels),
+        "generalist_conditional": before,
+        "conditional": after,
+        "classes_covered": int(sets.any(0).sum()),
+        "mean_covering": float(sets.sum(0).double().mean()),
+    }
+    p = torch.softmax(logits.double(), 1)
+    for n in settings["tops"]:
+        asked = consulted(p, sets, n)
+        right = combine(p, trained.test, sets, asked).argmax(1) == labels
+        name = "accuracy" if n == 1 else f"accuracy_n{n}"
+        metrics[name] = 100 * float(right.double().mean())
+        metrics[f"asked_n{n}"] = float(asked.sum(1).double().mean())
+    asked = consulted(p, sets)
+    metrics["accuracy_reversed"] = percent_right(combine_reversed(p, trained.test, sets, asked), labels)
+    right = nets.judged(logits, trained.test, sets, labels, 1)
+    table = coverage(logits.argmax(1) == labels, right, sets.sum(0)[labels].clamp_max(MOST_COVERING))
+    return Result(metrics, [], {"coverage": table})
+
+
+def coverage(before: Tensor, after: Tensor, covering: Tensor) -> list[dict[str, Any]]:
+    """Table 4: cases, cases right before, and the change in cases right, by number of covering specialists."""
+    rows = []
+    for number in range(MOST_COVERING + 1):
+        cases = covering == number
+        right = int(before[cases].sum())
+        gained = int(after[cases].sum()) - right
+        rows.append({"covering": number, "cases": int(cases.sum()), "generalist_right": right, "gained": gained})
+    return rows
+
+
+def longer(arm: Arm, seed: int, context: Context) -> Result:
+    """The control: the generalist's top trained on, on all classes."""
+    return _whole(arm.settings, seed, context, None, 1.0)
+
+
+def distilled(arm: Arm, seed: int, context: Context) -> Result:
+    """The generalist's top taught by the combination, by its own soft targets, or by labels alone."""
+    data, teacher = image_set(context.data), _generalist(context)
+    settings = arm.settings
+    kept = teacher["kept"]
+    p = torch.softmax(teacher["train_logits"][kept].double(), 1)
+    if settings["targets"] == "labels":
+        return _whole(settings, seed, context, None, 1.0)
+    if settings["targets"] == "combined":
+        p = _combined(settings["specialists"], p, context, teacher, data)
+    targets = torch.zeros_like(teacher["train_logits"])
+    targets[kept] = p.float()
+    return _whole(settings, seed, context, targets, settings["hard_weight"])
+
+
+def _combined(settings: Mapping[str, Any], p: Tensor, context: Context, teacher: Generalist, data: ImageSet) -> Tensor:
+    """Eq 5 on the cases that the generalist knows; specialists answer where they are asked only."""
+    kept, labels = teacher["kept"], data.train.labels
+    folder = next(path for label, path in context.inputs.items() if label.startswith("clusters"))
+    left = nets.left_specialists(settings, folder, teacher)
+    sets = torch.stack([class_set for class_set, _ in left])
+    asked = consulted(p, sets)
+    maps = teacher.maps("train")[0]
+    answers = []
+    for number, (class_set, net) in enumerate(left):
+        cases = asked[:, number]
+        logits = nets.answers(net, maps[kept[cases]])
+        said = torch.full((len(kept), int(class_set.sum()) + 1), 1 / (1 + int(class_set.sum())))
+        said[cases] = nets.probabilities(settings["kind"], logits, class_set, nets.share_of(labels[kept], class_set))
+        answers.append(said)
+    return combine(p, answers, sets, asked)
+
+
+def _whole(
+    settings: Mapping[str, Any], seed: int, context: Context, targets: Tensor | None, hard_weight: float
+) -> Result:
+    """Train the generalist's top on all kept cases, on soft ``targets`` (all training cases, classes) if given."""
+    data, teacher = image_set(context.data), _generalist(context)
+    kept, held_out, labels = teacher["kept"], teacher["held_out"], data.train.labels
+    net = nets.body_of(teacher)
+    views = nets.Views(teacher.maps("train"))
+    training = Training(**settings["training"])
+
+    def inputs(index: Tensor) -> Tensor:
+        return views(kept[index])
+
+    def objective(logits: Tensor, index: Tensor) -> Tensor:
+        cases = kept[index]
+        soft = None if targets is None else targets[cases]
+        return distillation_loss(
+            logits, soft, labels[cases], soft_weight=float(soft is not None), hard_weight=hard_weight
+        )
+
+    points = train(
+        net, inputs, objective, len(kept), training, seed=generator_seed(seed, "top"), name=context.name,
+        checkpoint=context.work / CHECKPOINT, checkpoint_interval_s=context.checkpoint_interval_s,
+    )  # fmt: skip
+    validation = nets.answers(net, teacher.maps("train")[0][held_out])
+    metrics = {
+        "generalist_accuracy": percent_right(teacher["test_logits"], data.test.labels),
+        "accuracy": percent_right(nets.answers(net, teacher.maps("test")[0]), data.test.labels),
+        "validation_accuracy": percent_right(validation, labels[held_out]),
+    }
+    return Result(metrics, curves(points))
+
+
+def overfitting(arm: Arm, seed: int, context: Context) -> Result:
+    """Train the first of an arm's specialists and judge them before and after passes, in percent over all of them.
+
+    ``conditional`` on each split (``train``: the special cases learned from; ``validation``: the held-out ones), and
+    ``others`` on test cases of other classes, answers among these, for kinds with all outputs.
+    """
+    data, teacher = image_set(context.data), _generalist(context)
+    settings, labels, kept = arm.settings, data.train.labels, teacher["kept"]
+    training = Training(**settings["training"])
+    body, maps, test_maps = nets.body_of(teacher), teacher.maps("train"), teacher.maps("test")[0]
+    splits = {
+        "train": (maps[0], labels, kept),
+        "validation": (maps[0], labels, teacher["held_out"]),
+        "test": (test_maps, data.test.labels, torch.arange(len(data.test))),
+    }
+    right: dict[tuple[int, str, str], list[float]] = {}  # epoch, split, metric -> of each case asked, 0 or 1
+    for number, class_set in enumerate(teacher.class_sets(settings, seed)[: settings["trained"]]):
+        net = nets.specialist_of(body, settings["kind"], class_set)
+        epochs = iter(range(0, training.epochs + 1, training.evaluate_every_epochs or training.epochs))
+
+        def evaluate(
+            model: nn.Module, class_set: Tensor = class_set, epochs: Iterator[int] = epochs
+        ) -> dict[str, dict[str, float]]:
+            epoch = next(epochs)
+            for split, (rows, truth, cases) in splits.items():
+                mine = cases[class_set[truth[cases]]]
+                logits = nets.special_logits(settings["kind"], nets.answers(model, rows[mine]), class_set)
+                told = class_set.nonzero().squeeze(1)[logits.argmax(1)]
+                right.setdefault((epoch, split, "conditional"), []).extend((told == truth[mine]).tolist())
+            if settings["kind"] != "dustbin":
+                rest = (~class_set[data.test.labels]).nonzero().squeeze(1)
+                told = nets.answers(model, test_maps[rest]).masked_fill(class_set, -torch.inf).argmax(1)
+                right.setdefault((epoch, "test", "others"), []).extend((told == data.test.labels[rest]).tolist())
+            return {}
+
+        key, name = generator_seed(seed, "specialist", number), f"{context.name} specialist {number}"
+        evaluate(net)
+        nets.fit_head(net, settings, teacher, labels, class_set, key, name)
+        nets.train_specialist(
+            net, settings, nets.Views(maps), labels, teacher["train_logits"], kept, class_set, key, name, evaluate
+        )
+    percent = {key: 100 * sum(cases) / len(cases) for key, cases in right.items()}
+    metrics = {
+        (metric if split == "test" else f"{split}_{metric}"): value
+        for (epoch, split, metric), value in percent.items()
+        if epoch == training.epochs
+    }
+    points = sorted((epoch, epoch, split, metric, value) for (epoch, split, metric), value in percent.items())
+    return Result({"generalist_conditional": percent[0, "test", "conditional"], **metrics}, points)
+
+
+def on_features(arm: Arm, seed: int, context: Context) -> Result:
+    """Specialists of one linear layer on the generalist's features, their combination judged for each n."""
+    data, teacher = image_set(context.data), _generalist(context)
+    settings = arm.settings
+    sets = teacher.class_sets(settings, seed)
+    weight = teacher["head.weight"]
+    head = nn.Linear(weight.shape[1], weight.shape[0])
+    head.load_state_dict(teacher.part("head"))
+    body = nn.Sequential(nn.Identity(), head)
+    views = nets.Views(teacher["train_features"].unsqueeze(0))
+    labels, kept = data.train.labels, teacher["kept"]
+    answers = []
+    for number, class_set in enumerate(sets):
+        net = nets.specialist_of(body, settings["kind"], class_set)
+        nets.train_specialist(
+            net, settings, views, labels, teacher["train_logits"], kept, class_set,
+            generator_seed(seed, "specialist", number), f"{context.name} specialist {number}",
+        )  # fmt: skip
+        logits = nets.answers(net, teacher["test_features"])
+        answers.append(nets.probabilities(settings["kind"], logits, class_set, nets.share_of(labels[kept], class_set)))
+    logits, truth = teacher["test_logits"], data.test.labels
+    before, after = nets.conditional(logits, [p[:, :-1] for p in answers], sets, truth)
+    metrics: dict[str, Any] = {
+        "generalist_accuracy": percent_right(logits, truth),
+        "generalist_conditional": before,
+        "conditional": after,
+    }
+    for n in settings["tops"]:
+        right = nets.judged(logits, answers, sets, truth, n)
+        metrics[f"accuracy_n{n}"] = 100 * float(right.double().mean())
+    return Result(metrics)
+
+
+def percent_right(scores: Tensor, labels: Tensor) -> float:
+    """Percent of cases whose largest score is their label's."""
+    return 100 * float((scores.argmax(1) == labels).double().mean())
+
+
+def _generalist(context: Context) -> Generalist:
+    """The generalist that this run needs, whichever seed was asked for."""
+    folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == "generalist")
+    return Generalist.left_in(folder)

@@ -1,0 +1,82 @@
+"""Section 8, left open there: distilling the generalist and its specialists back into one net.
+
+The paper: "We have not yet shown that the specialists can distill their knowledge back into the single large net."
+
+Here: the generalist's own top learns the combined distributions of eq 5 (``specialists``) on the cases it knows, from
+its own weights, with labels beside them. Two controls have the same passes at the same rate, the one tuned for
+``labels``: ``labels`` alone, and ``generalist``, its own soft targets in place of the combined ones. What either of
+them gains owes nothing to specialists.
+
+Departures: as in ``specialists``; soft targets at T = 1, as eq 5 gives probabilities. Cost at scale ``paper``: 3 to 5
+minutes of one core a run, 9 runs.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from repro.compare import Answer, Claim
+from repro.experiment import Arm, Context, Need, Result
+from repro.papers.hinton2015 import _specialist_arms
+from repro.papers.hinton2015._arms import Section
+from repro.papers.hinton2015._specialist_arms import GENERALIST, NOT_JFT, Specialists
+from repro.plots.drawing import Drawing
+from repro.results import Results
+from repro.training.settings import Training
+
+DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
+TARGETS = ("combined", "generalist", "labels")
+
+
+class Config(Section):
+    seeds: int = Field(3, ge=1)
+    specialists: Specialists = Field(description="those of the experiment specialists")
+    training: Training
+    hard_weight: float = Field(0.5, gt=0, description="of the labels' loss beside the soft one")
+
+
+def arms(config: Config) -> list[Arm]:
+    training = {"training": config.training.model_dump(mode="json"), "hard_weight": config.hard_weight}
+    teachers = Need(f"clusters{config.specialists.count}", experiment="specialists")
+    chosen = {"specialists": config.specialists.settings()}
+    return [
+        Arm("combined", training | {"targets": "combined"} | chosen, config.seeds, (GENERALIST, teachers)),
+        *(Arm(name, training | {"targets": name}, config.seeds, (GENERALIST,)) for name in TARGETS[1:]),
+    ]
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    from repro.papers.hinton2015._specialist_runs import distilled
+
+    return distilled(arm, seed, context)
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.hinton2015._specialist_figures import distilled
+
+    return distilled(results)
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    before = results.values("combined", "generalist_accuracy")
+    after = results.values("combined", "accuracy")
+    answers = [
+        Claim(
+            "KD-J25.gain",
+            "test accuracy of the net distilled back minus the generalist's",
+            tuple(after[seed] - before[seed] for seed in sorted(after)),
+            unit="pp",
+            departures=NOT_JFT,
+        )
+    ]
+    for rival, name in (("labels", "labels alone"), ("generalist", "its own soft targets")):
+        answers.append(
+            Claim(
+                f"KD-J25.against_{rival}",
+                f"test accuracy of the net distilled back minus that of as many passes on {name}",
+                tuple(results.paired("combined", rival, "accuracy")),
+                unit="pp",
+                departures=NOT_JFT,
+            )
+        )
+    return answers

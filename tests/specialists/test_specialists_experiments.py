@@ -1,0 +1,195 @@
+"""Section 5's experiments: what they ask for, how they count, and that a killed run goes on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from repro import config
+from repro.bench.specialists import by_scipy, problem
+from repro.distill.combine import combine, consulted
+from repro.distill.covariance import covariance
+from repro.errors import UserError
+from repro.experiment import Context
+from repro.models.convnet import convnet
+from repro.papers.hinton2015 import _specialist_nets as nets
+from repro.papers.hinton2015 import _specialist_runs as runs
+from repro.papers.hinton2015 import specialists
+from repro.papers.hinton2015._specialist_arms import Specialists
+from repro.results import Results
+from repro.training.checkpoint import write_tensors
+from repro.training.inputs import channel_statistics
+from repro.training.settings import Training
+
+ROOT = Path(__file__).parents[2]
+TRAINING = Training(epochs=1, batch_size=256, learning_rate=0.05, precision="float32")
+SPECIALISTS = Specialists(count=3, size=6, training=TRAINING, head=TRAINING)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """What an untrained generalist leaves."""
+    place = tmp_path_factory.mktemp("generalist")
+    data = runs.image_set("hierarchy")
+    net = convnet(3, (4, 8), len(data.classes), seed=0)
+    split = {"kept": torch.arange(0, 1400), "held_out": torch.arange(1400, 1600)}
+    nets.leave_generalist(place, net, data, channel_statistics(data.train.images), True, split)
+    left = load_file(place / nets.GENERALIST)
+    left["covariance"] = covariance([torch.softmax(left["train_logits"], 1)], len(data.classes))
+    write_tensors(place / nets.GENERALIST, left)
+    return place
+
+
+def context(folder: Path, work: Path) -> Context:
+    work.mkdir(exist_ok=True)
+    return Context("hierarchy", {"generalist": folder}, work)
+
+
+def test_what_is_left_is_the_generalist(folder):
+    left = nets.Generalist.left_in(folder)
+    assert left.maps("train").shape == (2, 1600, 8, 3, 3)
+    assert left.maps("test").shape == (1, 1000, 8, 3, 3)
+    again = nets.answers(nets.body_of(left), left.maps("test")[0])
+    torch.testing.assert_close(again, left["test_logits"], atol=1e-3, rtol=1e-3)
+
+
+def test_specialists_begin_with_the_generalist_s_order_of_their_classes(folder):
+    left = nets.Generalist.left_in(folder)
+    class_set = torch.zeros(20, dtype=torch.bool)
+    class_set[[1, 5, 7]] = True
+    body = nets.body_of(left)
+    maps = left.maps("test")[0][:50]
+    own = nets.answers(nets.specialist_of(body, "dustbin", class_set), maps)
+    full = nets.answers(nets.specialist_of(body, "full_soft", class_set), maps)
+    assert own.shape == (50, 4)
+    torch.testing.assert_close(own[:, :3], full[:, class_set])
+    torch.testing.assert_close(nets.special_logits("dustbin", own, class_set), own[:, :3])
+    torch.testing.assert_close(nets.special_logits("full", full, class_set), own[:, :3])
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_answers(folder, tmp_path, monkeypatch):
+    settings, data, left = SPECIALISTS.settings(), runs.image_set("hierarchy"), nets.Generalist.left_in(folder)
+    whole = nets.train_all(settings, 1, context(folder, tmp_path / "whole"), left, data)
+    trained = nets.train_specialist
+    calls = []
+
+    def counted(*words, **more):
+        calls.append(words)
+        if len(calls) == 4:  # each specialist's head and body: killed in the second one's body
+            raise KeyboardInterrupt
+        return trained(*words, **more)
+
+    monkeypatch.setattr(nets, "train_specialist", counted)
+    killed = context(folder, tmp_path / "killed")
+    with pytest.raises(KeyboardInterrupt):
+        nets.train_all(settings, 1, killed, left, data)
+    assert not (killed.work / nets.SPECIALIST.format(0)).exists()  # nobody who needs the run finds half of it
+    resumed = nets.train_all(settings, 1, killed, left, data)
+    assert len(calls) == 4 + 4  # the first specialist was not trained again
+    assert all(torch.equal(a, b) for a, b in zip(whole.test, resumed.test, strict=True))
+    again = nets.left_specialists(settings, killed.work, left)
+    for (class_set, net), p in zip(again, resumed.test, strict=True):
+        logits = nets.answers(net, left.maps("test")[0])
+        share = nets.share_of(data.train.labels[left["kept"]], class_set)
+        torch.testing.assert_close(nets.probabilities("dustbin", logits, class_set, share), p)
+
+
+def test_conditional_accuracy_by_a_loop():
+    generator = torch.Generator().manual_seed(0)
+    sets = torch.rand(3, 6, generator=generator).argsort(1) < 3
+    z, labels = torch.randn(60, 6, generator=generator), torch.randint(6, (60,), generator=generator)
+    own = [torch.randn(60, 3, generator=generator) for _ in range(3)]
+    asked = before = after = 0
+    for m in range(3):
+        members = [c for c in range(6) if sets[m, c]]
+        for case, label in enumerate(labels.tolist()):
+            if label in members:
+                asked += 1
+                before += max(members, key=lambda c, case=case: float(z[case, c])) == label
+                after += members[int(own[m][case].argmax())] == label
+    assert nets.conditional(z, own, sets, labels) == (100 * before / asked, 100 * after / asked)
+
+
+def test_coverage_table_by_hand():
+    before = torch.tensor([True, True, False, False, True, False])
+    after = torch.tensor([True, False, True, True, True, True])
+    covering = torch.tensor([0, 1, 1, 2, 2, 4])
+    table = {row["covering"]: row for row in runs.coverage(before, after, covering)}
+    assert table[0] == {"covering": 0, "cases": 1, "generalist_right": 1, "gained": 0}
+    assert table[1] == {"covering": 1, "cases": 2, "generalist_right": 1, "gained": 0}
+    assert table[2] == {"covering": 2, "cases": 2, "generalist_right": 1, "gained": 1}
+    assert table[3]["cases"] == 0
+    assert table[4] == {"covering": 4, "cases": 1, "generalist_right": 0, "gained": 1}
+
+
+def test_slope_of_the_gain_is_the_weighted_regression(tmp_path, monkeypatch):
+    import numpy as np
+
+    cases, right, gained = [400, 300, 200, 100], [200, 150, 120, 50], [0, 3, 6, 2]
+    rows = [
+        {"arm": "a", "seed": 0, "covering": i, "cases": cases[i], "generalist_right": right[i], "gained": gained[i]}
+        for i in range(4)
+    ]
+    rows.append({"arm": "a", "seed": 0, "covering": 4, "cases": 0, "generalist_right": 0, "gained": 0})
+    monkeypatch.setattr(Results, "table", lambda self, name: rows)
+    found = specialists.coverage_slopes(Results(tmp_path, {}, []), "a")
+    relative = [100 * g / r for g, r in zip(gained, right, strict=True)]
+    assert found == {0: pytest.approx(np.polyfit(range(4), relative, 1, w=np.sqrt(cases))[0])}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"count": 21}, "21 clusters of 20 classes"),
+        ({"size": 1}, "has one class alone"),
+        ({"size": 20}, "has all 20 classes"),
+        ({"size": 21}, "choose a size from 1 to 20"),
+    ],
+)
+def test_refuses_sets_that_cannot_be(folder, changes, message):
+    settings = SPECIALISTS.model_copy(update=changes).settings()
+    with pytest.raises(UserError, match=message):
+        nets.Generalist.left_in(folder).class_sets(settings, 0)
+
+
+def test_kinds_are_told_what_they_use():
+    assert "head" in SPECIALISTS.settings()
+    assert "temperature" not in SPECIALISTS.settings(kind="full")
+    soft = SPECIALISTS.settings(kind="full_soft", learning_rate=0.5)
+    assert soft["temperature"] == 2.0
+    assert "head" not in soft
+    assert soft["training"]["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize("scale", ["quick", "paper"])
+def test_all_experiments_plan_without_torch(scale):
+    code = (
+        "import sys; from pathlib import Path; from repro import config\n"
+        f"scale = config.load(Path('config/{scale}.yaml'))\n"
+        "for section in scale.sections():\n"
+        "    if 'specialist' in section.experiment: assert scale.runs(section)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_rates_and_teachers_agree_over_the_experiments():
+    """The net distilled back learns from the very specialists that were judged."""
+    for scale in ("quick", "paper"):
+        loaded = config.load(ROOT / "config" / f"{scale}.yaml")
+        judged, taught = (
+            loaded.section(f"hinton2015.{name}").config for name in ("specialists", "specialist_distilled")
+        )
+        assert judged.specialists == taught.specialists
+        assert judged.longer.learning_rate == taught.training.learning_rate
+
+
+def test_the_bench_s_yardstick_solves_the_same_problem():
+    generalist, answers, sets = problem()
+    few = slice(0, 3)
+    sample = generalist[few], [a[few] for a in answers], sets, consulted(generalist, sets)[few]
+    theirs, ours = torch.from_numpy(by_scipy(*sample)), combine(*sample)
+    assert float((ours * (ours / theirs).log()).sum(1).max()) < 1e-5
