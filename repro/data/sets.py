@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -54,6 +55,7 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
     return _LOADERS[name](name, progress)
 
 
+@cache  # within a process: every run of it asks
 def sums(name: str) -> Mapping[str, str]:
     """What the set `name`, of images or a table, is read from, with the sha256 of each; raises as its `load`."""
     return tables.load(name).sha256 if name in tables.LOADERS else load(name).sha256

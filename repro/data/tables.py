@@ -59,7 +59,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if self.continuous.dtype != np.float64 or self.nominal.dtype != np.int64:
-            raise TypeError(f"continuous {self.continuous.dtype}, nominal {self.nominal.dtype}: float64, int64 expected")
+            raise TypeError(f"{self.continuous.dtype} and {self.nominal.dtype}: float64 and int64 expected")
         shapes = (len(self.nominal), len(self.columns.continuous)), (len(self.continuous), len(self.columns.nominal))
         if (self.continuous.shape, self.nominal.shape) != shapes:
             raise ValueError(f"columns of {shapes}, values of {self.continuous.shape} and {self.nominal.shape}")
@@ -180,7 +180,7 @@ ADULT_NAMES = (
     "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race",
     "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income",
 )  # fmt: skip
-# As in adult.names, less Never-worked, whose cases all lack their occupation: 6 + 98 = 104 inputs, as the paper counts.
+# As in adult.names, less Never-worked, whose cases all lack their occupation: 104 inputs, as the paper counts.
 ADULT = Columns(
     ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week"),
     {
@@ -198,9 +198,9 @@ ADULT = Columns(
             "race": "White Asian-Pac-Islander Amer-Indian-Eskimo Other Black",
             "sex": "Female Male",
             "native-country": "United-States Cambodia England Puerto-Rico Canada Germany Outlying-US(Guam-USVI-etc) "
-            "India Japan Greece South China Cuba Iran Honduras Philippines Italy Poland Jamaica Vietnam Mexico Portugal "
-            "Ireland France Dominican-Republic Laos Ecuador Taiwan Haiti Columbia Hungary Guatemala Nicaragua Scotland "
-            "Thailand Yugoslavia El-Salvador Trinadad&Tobago Peru Hong Holand-Netherlands",
+            "India Japan Greece South China Cuba Iran Honduras Philippines Italy Poland Jamaica Vietnam Mexico "
+            "Portugal Ireland France Dominican-Republic Laos Ecuador Taiwan Haiti Columbia Hungary Guatemala Nicaragua "
+            "Scotland Thailand Yugoslavia El-Salvador Trinadad&Tobago Peru Hong Holand-Netherlands",
         }.items()
     },
 )

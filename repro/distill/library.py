@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from repro.errors import UserError
 from repro.training.keys import generator_seed
 
-Inputs = NDArray[np.float32]
+Inputs = NDArray[np.floating]
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer]
 CHUNK = 20_000  # cases predicted at a time, which bounds the memory of kernels
@@ -74,7 +74,8 @@ def _sigmoid_of_kernel(model: Any, inputs: Inputs) -> Floats:
 def _decision(machine: Any, inputs: Inputs) -> Floats:
     from sklearn.metrics.pairwise import rbf_kernel
 
-    kernel = rbf_kernel(inputs.astype(np.float64), machine.support_vectors_, gamma=machine.gamma)
+    # float32 is twice as fast; the sigmoid does not see the difference.
+    kernel = rbf_kernel(inputs, machine.support_vectors_.astype(inputs.dtype), gamma=machine.gamma)
     return np.asarray(kernel @ machine.dual_coef_[0] + machine.intercept_)[:, None]
 
 

@@ -11,7 +11,7 @@ block are made anew. Products in float32 only screen: whatever they cannot tell 
 again in float64, so that the neighbours, ties included, are those of the plain loop.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def _check(table: Table, multiplier: int, probability: float, local_variance: fl
 
 
 def _draws(
-    keys: list[tuple[int | str, ...]], columns: Columns, cases: int, probability: float
+    keys: Sequence[tuple[int | str, ...]], columns: Columns, cases: int, probability: float
 ) -> Iterator[tuple[NDArray[np.bool_], Floats]]:
     """Coins (copies, block, attributes) and normals (copies, block, 2, continuous), block after block.
 
@@ -132,8 +132,8 @@ class _Copies:
 
     def _screen(self, start: int, size: int) -> Singles:
         """(copies, size, cases): squared distances of a block to all cases, less the block's own squared norms."""
-        block = self._points_now[:, start : start + size] * np.float32(-2)
-        distances: Singles = block @ self._points_now.transpose(0, 2, 1)
+        block: Singles = self._points_now[:, start : start + size] * np.float32(-2)
+        distances: Singles = np.matmul(block, self._points_now.transpose(0, 2, 1))
         distances += self._squares[:, None]
         steps = np.arange(size)
         distances[:, steps, start + steps] = np.inf

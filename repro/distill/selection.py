@@ -43,7 +43,7 @@ def hill_climb(probabilities: Floats, labels: NDArray[np.integer], *, rounds: in
         chosen = int(scores.argmin())
         counts[chosen] += 1
         total = total + probabilities[chosen]
-        if scores[chosen] < best_score:
+        if scores[chosen] < best_score - 1e-12:  # less is rounding
             best, best_score = counts.copy(), float(scores[chosen])
     return best
 

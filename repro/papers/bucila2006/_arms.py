@@ -132,8 +132,8 @@ def pseudo_arm(
 class Sweep(Section):
     """What Figures 2 and 3 need: pseudo-set sizes at a fixed net, hidden units at a fixed set.
 
-    ``sizes`` are in cases; those above ``rivals_multiplier`` times the training cases are run for MUNGE alone, since labelling
-    costs most. ``most_components`` and ``rounds`` of EM bound the mixture of NBE.
+    ``sizes`` are in cases; those above ``rivals_multiplier`` times the training cases are run for MUNGE alone, since
+    labelling costs most. ``most_components`` and ``rounds`` of EM bound the mixture of NBE.
     """
 
     seeds: int = Field(3, ge=1)

@@ -48,11 +48,11 @@ def _labels(values: Indices) -> Indices:
 
 
 def _first_class(values: Indices) -> Indices:
-    return (values == 0).astype(np.int64)
+    return np.asarray(values == 0, dtype=np.int64)
 
 
 def _first_half(values: Indices) -> Indices:
-    return (values <= values.max() // 2).astype(np.int64)
+    return np.asarray(values <= values.max() // 2, dtype=np.int64)
 
 
 # LETTER.p1 asks for O against the other letters, LETTER.p2 for the alphabet's first half against its second.
@@ -138,14 +138,16 @@ def run_ensemble(arm: Arm, seed: int, context: Context) -> Result:
     ensemble = library.ensemble(members, chosen)
     single = members[int(scores.argmin())]
     metrics: dict[str, Any] = {"members": len(chosen), "single": single.name}
-    for name, prefix, model in (("ensemble", "", ensemble), ("single", "single_", single)):
+    for prefix, model in (("", ensemble), ("single_", single)):
         probability = model.probability(split.coded["test"])
         metrics |= {prefix + key: value for key, value in _judged(probability, split, "test").items()}
     metrics["validation_rmse"] = float(selection.rmse(weights @ on_validation, split.labels["validation"]))
     metrics["single_validation_rmse"] = float(scores.min())
     metrics["positives"] = float(split.labels["test"].mean())
     timed = split.coded["test"][:TIMED_CASES]
-    costs = [_cost(name, m.size_bytes, m.probability, timed) for name, m in (("ensemble", ensemble), ("single", single))]
+    costs = [
+        _cost(name, m.size_bytes, m.probability, timed) for name, m in (("ensemble", ensemble), ("single", single))
+    ]
     models = [
         {"model": name, "validation_rmse": float(score), "weight": chosen.get(name, 0.0)}
         for name, score in zip(names, scores, strict=True)
@@ -198,16 +200,14 @@ def run_choice(arm: Arm, seed: int, context: Context) -> Result:
 
     middle = training.rates[len(training.rates) // 2]
     grid = [
-        {"probability": p, "local_variance": s}
-        for p in settings["probabilities"]
-        for s in settings["local_variances"]
+        {"probability": p, "local_variance": s} for p in settings["probabilities"] for s in settings["local_variances"]
     ]
     means = [tried("munge", [middle], **options)[middle] for options in grid]
     chosen = grid[int(np.argmin(means))]
     rates, mixture = {}, {key: settings[key] for key in ("most_components", "rounds")}
     for method in METHODS:
-        options = chosen if method == "munge" else mixture if method == "nbe" else {}
-        by_rate = tried(method, training.rates, **options)
+        options = {"munge": chosen, "nbe": mixture}.get(method, {})
+        by_rate = tried(method, training.rates, **options) if len(training.rates) > 1 else {middle: 0.0}
         rates[method] = min(by_rate, key=lambda rate: by_rate[rate])
     _leave(context.work / CHOICE, {"options": chosen, "rates": rates})
     metrics = chosen | {f"rate_{method}": rate for method, rate in rates.items()}

@@ -2,20 +2,20 @@
 
 The paper: 4000 training and 1000 validation cases, 35,222 to test. An ensemble is selected by hill climbing on the
 validation cases from a library of many kinds of models; MUNGE makes 100 cases of each training case, the ensemble
-labels them, and a net of 256 hidden units learns the 400,000 probabilities. RMSE to 0/1 targets: mimic 0.325, ensemble
-0.317, net on the original labels 0.328, best single model 0.319. On the average of eight problems the mimic keeps 97 %
-of the ensemble's gain over the net; here it keeps 29 %.
+labels them, and a net of 256 hidden units learns the 400,000 probabilities. RMSE to 0/1 targets: mimic 0.325,
+ensemble 0.317, net on the original labels 0.328, best single model 0.319. On the average of eight problems the mimic
+keeps 97 % of the ensemble's gain over the net; here it keeps 29 %.
 
-Here: both files of UCI Adult, rows with a missing value left out (45,222 remain, 25 % positive, 104 inputs after coding,
-as the paper counts), a random split for each seed. p and s of MUNGE are not printed: the pair with the lowest validation
-RMSE is taken, as are the rates of all nets, of mimics for each way of making cases apart, and the hidden units of the
-net on labels.
+Here: both files of UCI Adult, rows with a missing value left out (45,222 remain, 25 % positive, 104 inputs after
+coding, as the paper counts), a random split for each seed. p and s of MUNGE are not printed: the pair with the lowest
+validation RMSE is taken, as are the rates of all nets, of mimics for each way of making cases apart, and the hidden
+units of the net on labels.
 
 Departures: the library holds 44 models of scikit-learn (boosted trees among them are stronger than those of 2006)
 instead of thousands; support vector machines get Platt's sigmoid on the validation cases; one climb, not bagged. Nets
 are of ReLUs with cross-entropy, momentum and a cosine schedule; the evaluation with the lowest validation RMSE counts
-(early stopping). A model's size is that of its pickle, a net's that of its safetensors file; seconds are CPU seconds of
-one core on this machine. At scale ``quick`` scikit-learn's breast cancer table stands in.
+(early stopping). A model's size is that of its pickle, a net's that of its safetensors file; seconds are CPU seconds
+of one core on this machine. At scale ``quick`` scikit-learn's breast cancer table stands in.
 
 Cost at scale ``paper``: see ``config/paper.yaml``.
 """

@@ -1,11 +1,12 @@
 """Figures 2 and 3 on ADULT: mimics against the number of pseudo-cases, three ways of making them, and hidden units.
 
-The paper, on the average of eight problems: MUNGE's mimics of 128 hidden units go on improving up to 400,000 cases and are
-good from 100,000 on; NBE's are best at about 20,000 and get no better; on RANDOM cases they are worse than the net on
-the original labels even with 100,000. With 100,000 MUNGE cases the mimic levels off at about 128 hidden units.
+The paper, on the average of eight problems: MUNGE's mimics of 128 hidden units go on improving up to 400,000 cases
+and are good from 100,000 on; NBE's are best at about 20,000 and get no better; on RANDOM cases they are worse than
+the net on the original labels even with 100,000. With 100,000 MUNGE cases the mimic levels off at about 128 hidden
+units.
 
-Here: the ensembles, splits, MUNGE sets and rates of ``adult``; smaller sets are the beginnings of larger ones; all mimics
-take the same number of steps. RANDOM and NBE end at 100,000 cases.
+Here: the ensembles, splits, MUNGE sets and rates of ``adult``; smaller sets are the beginnings of larger ones; all
+mimics take the same number of steps. RANDOM and NBE end at 100,000 cases.
 
 Departures: those of ``adult``; one problem at a time instead of an average; NBE doubles its components as long as the
 validation cases become likelier.

@@ -1,12 +1,13 @@
 """Tables 2 to 4 on problems like LETTER: one class against the rest, and one half of the classes against the other.
 
-The paper: LETTER.p1 asks for the O among 26 letters (3 % positive), LETTER.p2 for the alphabet's first half (53 %); 16
-attributes, 4000 training and 1000 validation cases, 14,000 to test. RMSE of mimic, ensemble, net on labels and best
-single model: 0.075, 0.075, 0.092, 0.092 and 0.179, 0.178, 0.228, 0.203. The mimics keep all of the ensemble's gain.
+The paper: LETTER.p1 asks for the O among 26 letters (3 % positive), LETTER.p2 for the alphabet's first half (53 %);
+16 attributes, 4000 training and 1000 validation cases, 14,000 to test. RMSE of mimic, ensemble, net on labels and
+best single model: 0.075, 0.075, 0.092, 0.092 and 0.179, 0.178, 0.228, 0.203. The mimics keep all of the ensemble's
+gain.
 
 Here: LETTER's data are not among this suite's. p1 asks for the 0 among ten digits, p2 for 0 to 4 against 5 to 9, on
-MNIST with pixels averaged over squares of four by four: 49 attributes. The rest is as in ``adult``, with its departures.
-At scale ``quick`` scikit-learn's digits, averaged over two by two, stand in.
+MNIST with pixels averaged over squares of four by four: 49 attributes. The rest is as in ``adult``, with its
+departures. At scale ``quick`` scikit-learn's digits, averaged over two by two, stand in.
 
 Cost at scale ``paper``: see ``config/paper.yaml``.
 """
