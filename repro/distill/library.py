@@ -97,6 +97,7 @@ class Recipe:
 
     make: Callable[[int], Any]
     fit: Callable[[Any, Inputs, Labels, Inputs, Labels], tuple[Any, Any]] = _as_they_are
+    least_cases: int = 2
 
 
 def _recipes() -> dict[str, Recipe]:
@@ -116,7 +117,8 @@ def _recipes() -> dict[str, Recipe]:
 
     found: dict[str, Recipe] = {"naive_bayes": Recipe(lambda seed: GaussianNB(var_smoothing=1e-3))}
     for k in (1, 5, 15, 50, 150):
-        found[f"neighbours.{k}"] = Recipe(partial(_seedless, KNeighborsClassifier, n_neighbors=k, algorithm="brute"))
+        make = partial(_seedless, KNeighborsClassifier, n_neighbors=k, algorithm="brute")
+        found[f"neighbours.{k}"] = Recipe(make, least_cases=k)
     for c in (0.01, 0.1, 1, 10):
         found[f"logistic.{c:g}"] = Recipe(partial(_seedless, LogisticRegression, C=c, max_iter=500))
     for leaf in (1, 5, 20, 50):
@@ -162,11 +164,13 @@ def fit(
     The held-out cases serve the sigmoid of models that have no probabilities of their own.
 
     Raises:
-        UserError: a name that no recipe has, or labels of a single class.
+        UserError: a name that no recipe has, a recipe that needs more cases, or labels of a single class.
     """
     recipes = _recipes()
     if unknown := [name for name in chosen if name not in recipes]:
         raise UserError(f"library: no recipe is called {unknown[0]!r}; there are {', '.join(recipes)}")
+    if lacking := [name for name in chosen if recipes[name].least_cases > len(inputs)]:
+        raise UserError(f"library: {lacking[0]} needs more than {len(inputs)} cases; leave it out of the members")
     if len(np.unique(labels)) < 2 or len(np.unique(held_out_labels)) < 2:
         raise UserError("library: the cases are all of one class; draw more of them, or another task")
     members = []

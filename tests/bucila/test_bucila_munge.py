@@ -51,7 +51,7 @@ def plain_loop(table: Table, multiplier: int, p: float, s: float, seed: int) -> 
 
 @pytest.mark.parametrize(
     ("cases", "continuous", "categories", "levels"),
-    [(90, 3, (2, 4), 0), (150, 4, (), 3), (70, 0, (3, 3, 2), 0), (80, 2, (5,), 2), (2, 1, (2,), 0)],
+    [(70, 3, (2, 4), 0), (70, 4, (), 3), (70, 0, (3, 3, 2), 0), (60, 2, (5,), 2), (2, 1, (2,), 0)],
 )
 def test_it_is_the_plain_loop(cases, continuous, categories, levels, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 16)
@@ -109,12 +109,12 @@ def test_spread_falls_with_s():
     """The draws' standard deviation about the exchanged values is |difference| / s."""
     table = Table(Columns(("x",), {}), np.array([[0.0], [1.0]]), np.empty((2, 0), dtype=np.int64))
     for s in (2.0, 8.0):
-        made = munge(table, multiplier=4000, probability=1.0, local_variance=s, seed=0).continuous.reshape(-1, 2)
+        made = munge(table, multiplier=1500, probability=1.0, local_variance=s, seed=0).continuous.reshape(-1, 2)
         # Case 0 meets 1, then 1 meets 0: each value's mean is its own again, and its variance 1/s^2 of the first
         # exchange and E(difference^2)/s^2 = (1 + 2/s^2)/s^2 of the second.
         expected = 1 / s**2 + (1 + 2 / s**2) / s**2
-        assert np.allclose(made.mean(0), [0, 1], atol=4 * np.sqrt(expected / 4000))
-        assert np.allclose(made.var(0), expected, rtol=0.12)
+        assert np.allclose(made.mean(0), [0, 1], atol=4 * np.sqrt(expected / 1500))
+        assert np.allclose(made.var(0), expected, rtol=0.2)
 
 
 @pytest.mark.parametrize("order", [[2, 0, 1], [1, 2, 0]])
@@ -146,7 +146,7 @@ def test_parameters_out_of_range_are_refused(changes, said):
 
 def test_categories_kept_as_numbers_are_refused():
     table = Table(Columns(("country",), {}), np.array([[0.0], [40.0], [7.0]]), np.empty((3, 0), dtype=np.int64))
-    with pytest.raises(UserError, match="country runs from 0 to 40; scale .* mark categories .* as nominal"):
+    with pytest.raises(UserError, match=r"country runs from 0 to 40; scale .* mark categories .* as nominal"):
         munge(table, multiplier=1, probability=0.5, local_variance=1.0, seed=0)
 
 

@@ -7,7 +7,7 @@ from repro.compare import t_interval
 from repro.papers.bucila2006._arms import METHODS, Sweep
 from repro.papers.bucila2006._printed import MODELS, costs, test_rmse
 from repro.plots.drawing import Drawing
-from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, legend, plain_ticks, with_intervals
+from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import Results
 
@@ -54,7 +54,8 @@ def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
             x, y = t_interval(seconds)[0], t_interval(size)[0] / 1e6
             right.plot([x], [y], marker, color=colour, ms=9)
             label = LABELS[model].replace("\n", " ")
-            right.annotate(label, (x, y), (0, 9), textcoords="offset points", ha="center", color=colour)
+            offset = -19 if model in ("net", "single") else 9
+            right.annotate(label, (x, y), (0, offset), textcoords="offset points", ha="center", color=colour)
             data.append(row | {"megabytes": y, "seconds_per_10k_cases": x, "n": len(values)})
         left.set_xticks(range(len(LABELS)), list(LABELS.values()))
         left.set_xlim(-0.5, len(LABELS) - 0.5)
@@ -90,12 +91,13 @@ def sweep(results: Results, tasks: Sequence[str]) -> Drawing:
         seeds = max(seeds, len(reference))
         for number, method in enumerate(METHODS):
             marks = _marks(results, {size: f"{task}.{method}.n{size}" for size in config.sizes_of(method)}, reference)
-            if marks:
-                with_intervals(left, marks, number, method.upper())
+            if marks:  # side by side, that their intervals can be told apart
+                beside = [(x * 1.06 ** (number - 1), *rest) for x, *rest in marks]
+                with_intervals(left, beside, number, method.upper())
             data += _rows(task, method, "pseudo-cases", marks)
         marks = _marks(results, {units: f"{task}.units{units}" for units in config.units}, reference)
         if marks:
-            with_intervals(right, marks, 0, f"MUNGE, {config.units_size:,} cases")
+            with_intervals(right, marks, 0)
         data += _rows(task, "munge", "hidden units", marks)
         if net:
             mean, low, high = t_interval([net[seed] - reference[seed] for seed in sorted(net)])
@@ -112,14 +114,16 @@ def sweep(results: Results, tasks: Sequence[str]) -> Drawing:
         right.set_xlabel("hidden units")
         for ax in (left, right):
             ax.set_ylabel("test RMSE − ensemble's")
-            legend(ax)
         left.set_title(_title(results, task))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     caption = (
         "Test RMSE less that of the ensemble of the same split. Left: mimics against the number of unlabelled cases, "
-        "made by MUNGE, by naive Bayes estimation (NBE) and from the marginals (RANDOM), all labelled by the same ensemble "
-        f"({config.hidden} hidden units). Right: mimics on {config.units_size:,} MUNGE cases against hidden units. "
-        "Dashed: the ensemble; dotted: the net on the original labels, whose hidden units were chosen. Bars: 95 % "
-        f"t-intervals over n = {seeds} splits. The paper draws averages over eight problems and prints no numbers. "
+        "made by MUNGE, by naive Bayes estimation (NBE) and from the marginals (RANDOM), all labelled by the same "
+        f"ensemble; {config.hidden} hidden units. Right: mimics on {config.units_size:,} MUNGE cases against hidden "
+        "units. Dashed: the ensemble; dotted: the net on the original labels, whose hidden units were chosen. Bars: "
+        f"95 % t-intervals over n = {seeds} splits. The paper draws averages over eight problems and prints no "
+        "numbers. "
     )
     return Drawing(figure, data, caption + scope(results))
 
