@@ -92,7 +92,7 @@ def sweep(results: Results, tasks: Sequence[str]) -> Drawing:
         for number, method in enumerate(METHODS):
             marks = _marks(results, {size: f"{task}.{method}.n{size}" for size in config.sizes_of(method)}, reference)
             if marks:  # side by side, that their intervals can be told apart
-                beside = [(x * 1.06 ** (number - 1), *rest) for x, *rest in marks]
+                beside = [(x * 1.06 ** (number - 1), mean, low, high) for x, mean, low, high in marks]
                 with_intervals(left, beside, number, method.upper())
             data += _rows(task, method, "pseudo-cases", marks)
         marks = _marks(results, {units: f"{task}.units{units}" for units in config.units}, reference)
