@@ -11,7 +11,7 @@ mimics take the same number of steps. RANDOM and NBE end at 100,000 cases.
 Departures: those of ``letters``; one problem at a time instead of an average; NBE doubles its components as long as
 the validation cases become likelier.
 
-Cost at scale ``paper``: see ``config/paper.yaml``.
+Cost at scale ``paper``: about 5 minutes of one core a seed.
 """
 
 from collections.abc import Sequence
