@@ -17,7 +17,7 @@ from repro.files import csv_text, read_csv, write_text
 
 BENCH = Path("results/bench.csv")
 COLUMNS = ("benchmark", "quantity", "value", "unit", "target", "met", "hardware", "threads", "commit")
-MODULES = ("training", "workflow", "simulation", "specialists")
+MODULES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py")))
 RELATIONS = {">=": operator.ge, "<=": operator.le}
 
 

@@ -179,7 +179,7 @@ _ALL = (
         title="Adult: 32,561 + 16,281 census rows, 6 numeric, 8 categorical features, 2 classes (UCI 1996)",
         licence="CC BY 4.0",
         homepage="https://archive.ics.uci.edu/dataset/2/adult",
-        read_by="comma-separated text; `?` is missing; labels of adult.test end in a full stop",
+        read_by="repro.data.tables; `?` is missing, labels of adult.test end in a full stop",
         downloads=_files_at(
             ("https://archive.ics.uci.edu/ml/machine-learning-databases/adult",),
             ("adult.data", 3_974_305, "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d"),

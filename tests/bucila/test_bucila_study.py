@@ -1,0 +1,139 @@
+"""The study itself: splits, what is claimed, and figures, on scikit-learn's tables."""
+
+import numpy as np
+import pytest
+
+from repro.compare import judge
+from repro.errors import UserError
+from repro.papers.bucila2006 import _figures, _printed, _study, adult, adult_mimics, letters
+from repro.papers.bucila2006._arms import Cases, Sweep, Training
+from repro.published import load as load_published
+
+CASES = {"train": 100, "validation": 50, "test": 200, "pool": 1}
+
+
+def test_splits_part_the_cases_and_are_scaled_by_the_training_cases():
+    one, other = (_study.problem("breast-cancer", "adult", CASES, seed) for seed in (0, 1))
+    rows = {split: {tuple(row) for row in getattr(one, split).continuous} for split in ("train", "validation", "test")}
+    assert [len(rows[split]) for split in rows] == [100, 50, 200]
+    assert not rows["train"] & rows["validation"]
+    assert not rows["train"] & rows["test"]
+    assert not rows["validation"] & rows["test"]
+    assert one.train.continuous.min() == 0
+    assert one.train.continuous.max() == 1
+    assert not np.array_equal(one.labels["train"], other.labels["train"])
+    inputs = one.coded["train"]
+    assert np.allclose(inputs.mean(0), 0, atol=1e-5)
+    assert np.allclose(inputs.std(0), 1, atol=1e-5)
+
+
+def test_more_cases_than_there_are_is_refused():
+    with pytest.raises(UserError, match="1150 cases asked for, 569 are there"):
+        _study.problem("breast-cancer", "adult", CASES | {"test": 1000}, 0)
+
+
+def test_tasks_and_pooled_pixels():
+    split = _study.problem("digits", "p1", CASES | {"pool": 2}, 0)
+    assert split.train.continuous.shape == (100, 16)
+    table, labels = _study._whole("digits", 2)
+    assert len(table) == 1797
+    assert _study.TASKS["p1"](labels).sum() == (labels == 0).sum()
+    assert _study.TASKS["p2"](labels).sum() == (labels < 5).sum()
+    whole, _ = _study._whole("digits", 1)
+    assert np.isclose(table.continuous[7, 0], whole.continuous[7].reshape(8, 8)[:2, :2].mean())
+    with pytest.raises(UserError, match="do not part into squares of 3"):
+        _study.problem("digits", "p1", CASES | {"pool": 3}, 0)
+
+
+def test_every_mimic_takes_the_same_number_of_steps_whatever_its_cases():
+    training = Training(steps=1000, batch_size=50, rates=(0.1,))
+    for cases in (500, 5000, 50_000):
+        settings = training.settings(cases, 0.1)
+        assert abs(settings["epochs"] * cases / 50 - 1000) < 0.5 * cases / 50 + 1
+
+
+def test_rivals_end_where_their_cases_do():
+    config = Sweep(
+        cases=Cases(train=100, validation=1, test=1), multiplier=50, sizes=(100, 1000, 5000), rivals_multiplier=10,
+        units=(1, 2), units_size=100, training=Training(steps=1, rates=(0.1,)),
+    )  # fmt: skip
+    assert config.sizes_of("munge") == (100, 1000, 5000)
+    assert config.sizes_of("random") == (100, 1000)
+
+
+def test_an_ensemble_fitted_again_labels_alike(tmp_path):
+    from repro.experiment import Arm, Context
+
+    settings = {"task": "adult", "cases": CASES, "members": ["neighbours.5", "tree.leaf5", "svm.0.05.3", "logistic.1"]}
+    settings |= {"rounds": 10, "start": 2, "bags": 1, "share": 1.0}
+    result = _study.run_ensemble(Arm("adult.ensemble", settings, 1), 0, Context("breast-cancer", {}, tmp_path))
+    split = _study.problem("breast-cancer", "adult", CASES, 0)
+    again = _study._left_ensemble(split, tmp_path, 0)
+    judged = _study._judged(again.probability(split.coded["test"]), split, "test")
+    assert judged["test_rmse"] == result.metrics["test_rmse"]
+    assert result.metrics["validation_rmse"] <= result.metrics["single_validation_rmse"] + 1e-9
+    sizes = {row["model"]: row["bytes"] for row in result.tables["costs"]}
+    assert sizes["ensemble"] >= sizes["single"] > 0
+
+
+def test_best_is_by_validation_not_by_test():
+    from repro.training.curves import Point
+
+    points = [
+        Point(1, 5, "train", "loss", 1.0),
+        Point(1, 5, "validation", "rmse", 0.3),
+        Point(1, 5, "test", "rmse", 0.5),
+        Point(2, 10, "train", "loss", 0.5),
+        Point(2, 10, "validation", "rmse", 0.4),
+        Point(2, 10, "test", "rmse", 0.2),
+    ]
+    found = _study._best(points)
+    assert (found["best_epoch"], found["validation_rmse"], found["test_rmse"]) == (1, 0.3, 0.5)
+
+
+@pytest.fixture(scope="module")
+def adult_results(quick_results):
+    return quick_results("adult")
+
+
+def test_claims_name_every_printed_problem(adult_results):
+    rows = [judge(answer, load_published(), same_data=False) for answer in adult.claims(adult_results)]
+    names = [row.id for row in rows]
+    assert len(set(names)) == len(names)
+    for problem in ("adult", "covtype", "hs", "medis", "mg", "slac", "average"):
+        assert any(name.startswith(f"MC-T2-{problem}.mimic") for name in names)
+    absent = [row for row in rows if "MC-T2-slac" in row.id]
+    assert {row.verdict for row in absent} == {"not_run"}
+    assert all("never published" in row.departures for row in absent)
+    ours = {row.id: row for row in rows}
+    assert ours["MC-T2-adult.mimic"].verdict == "not_judged"  # another data set than the paper's
+    assert ours["MC-T2-adult.mimic"].ours_n == 2
+    assert ours["MC-T2-adult.mimic.against_net"].kind == "claim"
+    assert ours["MC-T4-adult.ensemble"].ours > ours["MC-T4-adult.mimic"].ours > 0
+
+
+def test_the_share_kept_is_of_the_gain_of_the_same_split(adult_results):
+    net, mimic, ensemble = (_printed.test_rmse(adult_results, "adult", m) for m in ("net", "mimic", "ensemble"))
+    expected = [(net[s] - mimic[s]) / (net[s] - ensemble[s]) for s in (0, 1) if net[s] > ensemble[s]]
+    assert list(_printed.kept_share(adult_results, "adult")) == expected
+
+
+def test_figures_of_a_study_half_done_can_be_drawn(adult_results):
+    drawing = adult.figure(adult_results)
+    assert {row["model"] for row in drawing.data} == {"net", "single", "ensemble", "mimic"}
+    assert "n = 2" in drawing.caption
+    half = type(adult_results)(adult_results.folder, adult_results.meta, adult_results.rows[:1])
+    assert adult.figure(half).data == [] or len(adult.figure(half).data) < 4
+
+
+def test_mimics_and_their_claims(quick_results, adult_results):
+    found = quick_results("adult_mimics")
+    drawing = adult_mimics.figure(found)
+    assert {row["method"] for row in drawing.data} == {"munge", "nbe", "random", "net"}
+    answers = {answer.id: answer for answer in adult_mimics.claims(found)}
+    assert set(answers) == {
+        "MC-H3.munge.adult", "MC-H3.nbe.munge.adult", "MC-H3.random.munge.adult", "MC-H4.adult", "MC-H3.random.adult",
+    }  # fmt: skip
+    small, large = (found.values(f"adult.munge.n{n}", "test_rmse") for n in (150, 6000))
+    assert answers["MC-H3.munge.adult"].differences == tuple(large[s] - small[s] for s in sorted(small))
+    assert _figures.TITLES.keys() >= {*adult.TASKS, *letters.TASKS}
