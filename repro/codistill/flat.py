@@ -35,9 +35,9 @@ class FlatModel:
         self.model = model.to(device)
         self.device = device
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        kept = {n: p for n, p in model.named_parameters() if not p.requires_grad}
+        kept: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if not p.requires_grad}
         kept |= {n: b for n, b in model.named_buffers() if b.is_floating_point()}
-        tensors = trained | kept
+        tensors: dict[str, Tensor] = {**trained, **kept}
         for name, tensor in tensors.items():
             if tensor.dtype != torch.float32:
                 raise UserError(f"model: {name} is {tensor.dtype}; keep weights in float32 and set precision: bf16")

@@ -81,7 +81,10 @@ class LocalJob:
 
 
 def launch(
-    run: RunFile, restarts: int = 0, groups: list[int] | None = None, watch: Callable[[list[LocalJob]], None] | None = None
+    run: RunFile,
+    restarts: int = 0,
+    groups: list[int] | None = None,
+    watch: Callable[[list[LocalJob]], None] | None = None,
 ) -> None:
     """Run all groups (or some) to their end as processes of this machine.
 
@@ -126,11 +129,10 @@ def _live(
 
     from tqdm import tqdm
 
-    tqdm.set_lock(threading.RLock())  # type: ignore[no-untyped-call]  # not one shared between processes
+    tqdm.set_lock(threading.RLock())  # not one shared between processes
     os.environ.update(place)
     status = 1
     try:
         status = work(run, group, method)
     finally:
         os._exit(status)
-

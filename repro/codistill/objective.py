@@ -43,7 +43,8 @@ def _kl(logits: Tensor, mean: Tensor) -> Tensor:
 
 def _squared_logits(logits: Tensor, mean: Tensor) -> Tensor:
     """Mean over examples and classes of (z - v)^2."""
-    return (logits - mean).square().mean()
+    difference: Tensor = logits - mean
+    return difference.square().mean()
 
 
 PSI: dict[str, Psi] = {

@@ -29,24 +29,23 @@ class Patience:
         Raises:
             UserError: it did not within `patience_s`.
         """
-        begin = time.monotonic()
-        told = False
+        failed_at: float | None = None
         while True:
             try:
                 write()
             except (OSError, UserError) as error:
-                waited = time.monotonic() - begin
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                if waited >= self.patience_s:
+                what = str(error) if isinstance(error, UserError) else f"{path}: cannot be written ({error.strerror})"
+                now = time.monotonic()
+                if failed_at is None:
+                    failed_at = now
+                    say(f"{what}; trying again for {self.patience_s:g} s")
+                elif now - failed_at >= self.patience_s:
                     raise UserError(
-                        f"{path}: cannot be written for {waited:.0f} s ({reason}); make room and start again: the run "
-                        "goes on from its last checkpoint"
+                        f"{what}, for {now - failed_at:.0f} s; make room and start again: the run goes on from its "
+                        "last checkpoint"
                     ) from None
-                if not told:
-                    say(f"{path}: cannot be written ({reason}); trying again for {self.patience_s:.0f} s")
-                    told = True
-                time.sleep(RETRY_S)
+                time.sleep(min(RETRY_S, self.patience_s))
             else:
-                if told:
+                if failed_at is not None:
                     say(f"{path}: written at last")
                 return

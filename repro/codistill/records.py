@@ -47,7 +47,7 @@ class Clock:
 
     def __init__(self, origin: Mapping[str, Any]) -> None:
         self.same_host = origin["boot"] == boot_id()
-        begin = origin["monotonic_ns"]
+        begin = int(origin["monotonic_ns"])
         if not self.same_host:
             begin = time.monotonic_ns() - (time.time_ns() - origin["wall_ns"])
         self._begin = begin
@@ -112,9 +112,7 @@ class Records:
     def _append(self, *values: int) -> None:
         kind, group, version, worker, first, second, count, digest = values
         self._last_ns = max(self._last_ns, self._clock())
-        record = np.array(
-            (kind, group, version, worker, first, second, count, self._last_ns, digest, 0), dtype=RECORD
-        )
+        record = np.array((kind, group, version, worker, first, second, count, self._last_ns, digest, 0), dtype=RECORD)
         record["check"] = zlib.crc32(record.tobytes()[:_CHECKED])
         content = record.tobytes()
 
@@ -150,7 +148,7 @@ class LearningPath:
 
 
 def learning_path(records: NDArray[Any]) -> LearningPath:
-    """Follow a group's records: a rollback to version v takes back updates and adoptions from v on."""
+    """Follow a group's records: a failure at, or a rollback to, version v takes back what came from v on."""
     updates: list[Any] = []
     events: list[Any] = []
     published: dict[int, Any] = {}
@@ -164,8 +162,9 @@ def learning_path(records: NDArray[Any]) -> LearningPath:
         elif kind == Kind.PUBLISH:
             published[int(record["version"])] = record
         else:
-            if kind == Kind.ROLLBACK:
-                target = int(record["second"])
+            if kind in (Kind.FAIL, Kind.ROLLBACK):
+                # A failure may come between an adoption and the first update it was meant for.
+                target = int(record["second"] if kind == Kind.ROLLBACK else record["version"])
                 lost += len(updates) - target
                 del updates[target:]
                 events = [e for e in events if e["kind"] != Kind.ADOPT or e["version"] < target]

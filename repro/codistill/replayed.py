@@ -72,7 +72,7 @@ def learn(
     """
     schedule = lock_step(settings) if schedule is None else schedule
     if schedule.meta["protocol"] != to_dict(settings.protocol):
-        raise UserError("schedule: its protocol is not the run's; replay a recording with the settings it was made with")
+        raise UserError("schedule: not of the run's protocol; replay a recording with the settings it was made with")
     learner = Learner(task, settings)
     net = learner.net
     groups = settings.protocol.groups

@@ -104,6 +104,4 @@ def rule_for(settings: Settings, net: FlatModel) -> FlatRule:
     if not settings.optimizer.decay_norms:
         mask = torch.cat([torch.full((p.numel(),), float(p.dim() > 1)) for p in net.parameters])
         decays = mask.to(net.device)
-    return FlatRule(
-        settings.optimizer, settings.updates * settings.protocol.steps_per_update, net.trained, decays
-    )
+    return FlatRule(settings.optimizer, settings.updates * settings.protocol.steps_per_update, net.trained, decays)

@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,7 +74,7 @@ class GroupRun:
         self._lost: set[int] = set()
         self._ahead: tuple[Batch, list[Tensor]] | None = None  # the next step's, with its teachers' mean predictions
 
-        wanted = {k: v for k, v in as_plain(run).items() if k not in PRIVATE} | {"model": self.description}
+        wanted = {"model": self.description} | {k: v for k, v in as_plain(run).items() if k not in PRIVATE}
         clock = agree_on_run(run.folder, wanted)
         self.folder = GroupFolder(run.folder, self.group)
         others = [g for g in range(run.protocol.groups) if g != self.group]
@@ -202,17 +201,15 @@ class GroupRun:
         stamp = fingerprint(self.learner.parts(batch)[part]).view(torch.float32)
         payload = torch.cat([own.flatten(), stamp.to(own.device)])
         swapped = self.job.circle.swap(payload)
-        for g, other in enumerate(swapped):
-            if not torch.equal(other[-2:].clone().view(torch.int64), payload[-2:].clone().view(torch.int64)):
+        for g, their in enumerate(swapped):
+            if not torch.equal(their[-2:].clone().view(torch.int64), payload[-2:].clone().view(torch.int64)):
                 raise UserError(
                     f"predictions of step {self.version} were made on batches that differ between groups "
                     f"{self.group} and {g}: give all groups the same data, in the same order"
                 )
         if self.first and part == 0:
             for other in self.others:
-                self.records.event(
-                    Kind.ADOPT, self.group, self.version, peer=other.group, peer_version=self.version
-                )
+                self.records.event(Kind.ADOPT, self.group, self.version, peer=other.group, peer_version=self.version)
         return mean_prediction([p[:-2].view_as(own) for g, p in enumerate(swapped) if g != self.group])
 
     # -- at a version -----------------------------------------------------------------------------------------
@@ -299,7 +296,8 @@ class GroupRun:
 
     def _adopt(self) -> None:
         """Take over the peers' snapshots as teachers: the first worker chooses, all load."""
-        assert self.peers is not None and self.protocol is not None
+        assert self.peers is not None
+        assert self.protocol is not None
         before = self.version - self.protocol.interval_updates
         if self.protocol.pickup == "wait":
             self.peers.allow(before)
@@ -317,7 +315,8 @@ class GroupRun:
 
     def _chosen(self, before: int, waited_s: float) -> dict[int, int] | None:
         """Which version of each peer to learn from now; None: wait a little longer."""
-        assert self.peers is not None and self.protocol is not None
+        assert self.peers is not None
+        assert self.protocol is not None
         newest = self.peers.newest()
         if self.protocol.pickup == "latest":
             for group in newest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
 
@@ -12,7 +12,6 @@ from repro.errors import UserError
 from simulation.description import read_yaml, validated
 from simulation.errors import UserError as SimulatorError
 from simulation.protocols import (
-    PROTOCOLS,
     Codistillation,
     LocalSGD,
     Protocol,
@@ -24,8 +23,9 @@ from simulation.protocols import (
 
 
 def _protocol(value: Any) -> Protocol:
-    if isinstance(value, tuple(PROTOCOLS.values())):
-        return value  # type: ignore[no-any-return]
+    if isinstance(value, get_args(Protocol)):
+        made: Protocol = value
+        return made
     try:
         return from_dict(value, "it")
     except SimulatorError as error:
@@ -182,7 +182,7 @@ def load_run(path: Path) -> RunFile:
         UserError: one line with file, key and remedy.
     """
     try:
-        run = validated(read_yaml(path), RunFile, str(path))
+        run: RunFile = validated(read_yaml(path), RunFile, str(path))
     except SimulatorError as error:
         raise UserError(str(error)) from None
     check_real(run)

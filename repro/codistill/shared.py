@@ -1,12 +1,12 @@
 """The folder in which groups meet: the run's description, each group's lock, checkpoints and snapshots.
 
-    run.json                          what all groups must agree on, and the origin of time
-    group-0/lock                      held while the group runs
-    group-0/records                   what happened (`records`)
-    group-0/checkpoint-00000400.safetensors   weights, optimiser state, curves: to go on from
-    group-0/snapshot-00000400.safetensors     weights by name: what others learn from, and the final model
-    group-0/needs.json                the oldest snapshots of others it may still read
-    group-0/ended.json                metrics, once it has come to its end
+run.json                          what all groups must agree on, and the origin of time
+group-0/lock                      held while the group runs
+group-0/records                   what happened (`records`)
+group-0/checkpoint-00000400.safetensors   weights, optimiser state, curves: to go on from
+group-0/snapshot-00000400.safetensors     weights by name: what others learn from, and the final model
+group-0/needs.json                the oldest snapshots of others it may still read
+group-0/ended.json                metrics, once it has come to its end
 """
 
 from __future__ import annotations

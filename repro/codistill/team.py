@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +16,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from repro.codistill.settings import RunFile
 from repro.errors import UserError
@@ -21,6 +26,7 @@ from simulation.errors import UserError as SimulatorError
 from simulation.protocols import Codistillation
 
 T = TypeVar("T")
+MEETING_POLL_S = 0.01
 COLLECTIVE_TIMEOUT_S = 1800.0
 """Beyond the run's patience; no collective waits for another group's speed, only for the own group's slowest."""
 
@@ -200,11 +206,11 @@ def joined(run: RunFile, group: int | None, init_method: str | None = None) -> I
         alone = Team(1, 0)
         yield Job(own, seat, device, alone, alone, alone)
         return
+    timeout = timedelta(seconds=run.patience_s + COLLECTIVE_TIMEOUT_S)
     with _lost():
-        dist.init_process_group(
-            _backend(run, device), init_method=init_method, rank=rank, world_size=world,
-            timeout=timedelta(seconds=run.patience_s + COLLECTIVE_TIMEOUT_S),
-        )
+        store, _, _ = next(rendezvous(init_method or "env://", rank, world, timeout=timeout))
+        store = PrefixStore(common_word(store, rank, world), store)
+        dist.init_process_group(_backend(run, device), store=store, rank=rank, world_size=world, timeout=timeout)
     try:
         everyone = Team(world, rank)
         if world == run.workers:
@@ -227,10 +233,30 @@ def joined(run: RunFile, group: int | None, init_method: str | None = None) -> I
             dist.destroy_process_group()
 
 
+def common_word(store: Any, rank: int, world: int) -> str:
+    """A word that all processes of this attempt share and none of an earlier attempt knew.
+
+    torchrun keeps one store over restarts, in which a process may find the address of one that is dead, and wait for
+    it for ever. Counts of restarts differ between nodes, so the processes agree: each leaves a word of its own, the
+    first answers to it with the common one, until all have said that they read it.
+    """
+    if rank:
+        own = uuid.uuid4().hex
+        store.set(f"hello/{rank}", own)
+        word: str = store.get(f"welcome/{own}").decode()
+        store.add(f"read/{word}", 1)
+        return word
+    word = uuid.uuid4().hex
+    while store.add(f"read/{word}", 0) < world - 1:
+        for other in range(1, world):
+            if store.check([f"hello/{other}"]):
+                store.set(f"welcome/{store.get(f'hello/{other}').decode()}", word)
+        time.sleep(MEETING_POLL_S)
+    return word
+
+
 def _failing() -> bool:
     """Whether an error is on its way up: the group is then left to the end of the process, which cannot hang."""
-    import sys
-
     return sys.exc_info()[0] is not None
 
 

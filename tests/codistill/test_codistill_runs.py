@@ -34,7 +34,11 @@ SLOW = {"delay_s": 0.02}
             {"task_settings": {"dropout": 0.3, "norm": True}, "accumulation": 2, "split": "disjoint"},
             2 * 4,
         ),
-        (codistilled(sync(2), exchange="predictions", interval_steps=1), {"distillation": {"loss": "squared_logits"}}, 8),
+        (
+            codistilled(sync(2), exchange="predictions", interval_steps=1),
+            {"distillation": {"loss": "squared_logits"}},
+            8,
+        ),
     ],
     ids=["sync", "local", "wait", "latest", "predictions", "predictions-squared"],
 )
@@ -63,9 +67,9 @@ def test_teachers_teach(play):
     assert digests(taught)[0] != digests(alone)[0]
     schedule = recorded_schedule(taught)
     adopted = schedule.events.of(Kind.ADOPT)
-    assert sorted(zip(adopted.group.tolist(), adopted.version.tolist(), adopted.peer_version.tolist(), strict=True)) == [
-        (g, v, v - 4) for g in (0, 1) for v in (12, 16, 20)
-    ]
+    assert sorted(
+        zip(adopted.group.tolist(), adopted.version.tolist(), adopted.peer_version.tolist(), strict=True)
+    ) == [(g, v, v - 4) for g in (0, 1) for v in (12, 16, 20)]
 
 
 @pytest.mark.parametrize(
