@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
 from repro.codistill.settings import RunFile
 from repro.errors import UserError
@@ -28,6 +30,7 @@ class LocalJob:
     run: RunFile
     group: int | None
     restarts: int
+    log: Path | None = None
     processes: list[ForkServerProcess] = field(default_factory=list)
     meeting: tempfile.TemporaryDirectory[str] | None = None
 
@@ -46,7 +49,9 @@ class LocalJob:
         for rank in range(self.world):
             place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.world)}
             place["LOCAL_WORLD_SIZE"] = str(self.world)
-            process = context.Process(target=_live, args=(work, self.run, self.group, place, method), daemon=True)
+            process = context.Process(
+                target=_live, args=(work, self.run, self.group, place, method, self.log), daemon=True
+            )
             process.start()
             self.processes.append(process)
 
@@ -85,12 +90,13 @@ def launch(
     restarts: int = 0,
     groups: list[int] | None = None,
     watch: Callable[[list[LocalJob]], None] | None = None,
+    log: Path | None = None,
 ) -> None:
     """Run all groups (or some) to their end as processes of this machine.
 
     Args:
         restarts: how often each job may be started again after losing a process. watch: called now and then with the
-            jobs, such as by a test that kills some.
+            jobs, such as by a test that kills some. log: where messages go; default: standard error.
 
     Raises:
         UserError: a job failed; all others are stopped.
@@ -98,7 +104,7 @@ def launch(
     numbers: list[int | None] = [None]
     if run.protocol.groups > 1 and not run.exchanges_predictions:
         numbers = list(range(run.protocol.groups)) if groups is None else list(groups)
-    jobs = [LocalJob(run, number, restarts) for number in numbers]
+    jobs = [LocalJob(run, number, restarts, log) for number in numbers]
     try:
         for job in jobs:
             job.start()
@@ -122,7 +128,12 @@ def _server() -> multiprocessing.context.ForkServerContext:
 
 
 def _live(
-    work: Callable[[RunFile, int | None, str], int], run: RunFile, group: int | None, place: dict[str, str], method: str
+    work: Callable[[RunFile, int | None, str], int],
+    run: RunFile,
+    group: int | None,
+    place: dict[str, str],
+    method: str,
+    log: Path | None,
 ) -> None:
     """A process's life; it ends at once, so that no thread or connection can hold it."""
     import threading
@@ -131,6 +142,8 @@ def _live(
 
     tqdm.set_lock(threading.RLock())  # not one shared between processes
     os.environ.update(place)
+    if log is not None:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
     status = 1
     try:
         status = work(run, group, method)

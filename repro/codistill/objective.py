@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from repro.distill.objective import soft_cross_entropy
@@ -43,8 +44,7 @@ def _kl(logits: Tensor, mean: Tensor) -> Tensor:
 
 def _squared_logits(logits: Tensor, mean: Tensor) -> Tensor:
     """Mean over examples and classes of (z - v)^2."""
-    difference: Tensor = logits - mean
-    return difference.square().mean()
+    return F.mse_loss(logits, mean)
 
 
 PSI: dict[str, Psi] = {

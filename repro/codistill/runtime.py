@@ -93,36 +93,44 @@ class GroupRun:
     def play(self) -> None:
         """Train to the end."""
         try:
-            self._play()
+            self.begin()
+            name = f"group {self.group}" if self.run.protocol.groups > 1 else "run"
+            with Progress(name, self.run.updates, done=self.version) as progress:
+                while self.version < self.run.updates:
+                    self.advance()
+                    progress.step(self.loss_sum, self.loss_updates)
+            self._finish()
         finally:
-            if self.peers is not None:
-                self.peers.close()
-            if self.first:
-                self.writer.close()
-                self.records.close()
-                self.folder.close()
+            self.close()
 
-    def _play(self) -> None:
+    def begin(self) -> None:
+        """Load what an earlier life left, or the initial weights."""
         self._resume()
-        steps = self.version * self.run.protocol.steps_per_update
-        self.batches = self._batches(steps)
-        name = f"group {self.group}" if self.run.protocol.groups > 1 else "run"
-        with Progress(name, self.run.updates, done=self.version) as progress:
-            while self.version < self.run.updates:
-                self._at_version()
-                if self.local is not None:
-                    self._average(self.local)
-                else:
-                    self._synchronous()
-                self.loss_sum += self.net.gradient[-1]
-                self.loss_updates += 1
-                if self.first:
-                    step = self.version * self.run.protocol.steps_per_update
-                    self.records.update(self.group, self.version, step, self.run.workers)
-                    self.writer.check()
-                self.version += 1
-                progress.step(self.loss_sum, self.loss_updates)
-        self._finish()
+        self.batches = self._batches(self.version * self.run.protocol.steps_per_update)
+
+    def advance(self) -> None:
+        """What is due at this version, then the update that makes the next one."""
+        self._at_version()
+        if self.local is not None:
+            self._average(self.local)
+        else:
+            self._synchronous()
+        self.loss_sum += self.net.gradient[-1]
+        self.loss_updates += 1
+        if self.first:
+            step = self.version * self.run.protocol.steps_per_update
+            self.records.update(self.group, self.version, step, self.run.workers)
+            self.writer.check()
+        self.version += 1
+
+    def close(self) -> None:
+        """Write what is waiting, and let go of the group's files."""
+        if self.peers is not None:
+            self.peers.close()
+        if self.first:
+            self.writer.close()
+            self.records.close()
+            self.folder.close()
 
     def _synchronous(self) -> None:
         """One step of all workers; the next batch's teacher outputs are computed while gradients travel."""

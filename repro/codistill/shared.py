@@ -112,6 +112,7 @@ class GroupFolder:
                 if time.monotonic() - begin > LOCK_PATIENCE_S:
                     self._lock.seek(0)
                     holder = self._lock.read().strip() or "another process"
+                    self._lock.close()
                     raise UserError(
                         f"group {self.group} runs already ({holder}): start each group once, with a number of its own"
                     ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import torch
@@ -14,8 +15,8 @@ from repro.models.mlp import mlp
 TEST_SHARE = 5  # every fifth case is held out
 
 
-def digits(hidden: Sequence[int] = (64,), dropout: float = 0.0) -> Task:
-    """scikit-learn's handwritten digits (1797 of 8 x 8 pixels) and a net of ReLUs."""
+def digits(hidden: Sequence[int] = (64,), dropout: float = 0.0, delay_s: float = 0.0) -> Task:
+    """scikit-learn's handwritten digits (1797 of 8 x 8 pixels) and a net of ReLUs; a batch takes `delay_s` longer."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -25,6 +26,8 @@ def digits(hidden: Sequence[int] = (64,), dropout: float = 0.0) -> Task:
     train_x, train_y, test_x, test_y = x[~held_out], y[~held_out], x[held_out], y[held_out]
 
     def batch(rows: Tensor, key: int) -> Batch:
+        if delay_s:
+            time.sleep(delay_s)
         return train_x[rows], train_y[rows]
 
     def evaluate(model: nn.Module) -> Metrics:

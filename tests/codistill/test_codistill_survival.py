@@ -44,7 +44,8 @@ def adoptions(run, group):
     return list(zip(found.version[mine].tolist(), found.peer_version[mine].tolist(), strict=True))
 
 
-def test_a_group_that_is_killed_for_good_teaches_on(tmp_path, capfd):
+def test_a_group_that_is_killed_for_good_teaches_on(tmp_path):
+    log = tmp_path / "log"
     run = describe_run(tmp_path / "run", codistilled(), task_settings=SLOW, patience_s=0.4, updates=40)
     killer = Killer(run, [(1, 0, 22)])
 
@@ -54,17 +55,17 @@ def test_a_group_that_is_killed_for_good_teaches_on(tmp_path, capfd):
 
     other = threading.Thread(target=lives_and_dies)
     other.start()
-    launch(run, groups=[0])
+    launch(run, groups=[0], log=log)
     other.join()
     assert killer.killed == 1
-    assert "nothing new from group 1 for 0.4 s; going on with its snapshot of step" in capfd.readouterr().err
+    assert "nothing new from group 1 for 0.4 s; going on with its snapshot of step" in log.read_text()
     taught = adoptions(run, 0)
     assert 0 < len(taught) < 9  # no news after the kill
     assert ended(run)["updates"] == 40
     assert exact(run)
-    launch(run, groups=[1])  # it comes back, and finds its old teachers
+    launch(run, groups=[1], log=log)  # it comes back, and finds its old teachers
     assert [v for v, _ in adoptions(run, 1)] == [4 * k for k in range(1, 10)]
-    assert "group 1 goes on from step" in capfd.readouterr().err
+    assert "group 1 goes on from step" in log.read_text()
     assert exact(run)
 
 
@@ -75,7 +76,8 @@ def test_a_group_that_starts_late_learns_from_one_that_is_ahead(tmp_path, capfd,
     assert cli.work(run, 1) == 0
     assert adoptions(run, 0) == []
     (first, teacher), *rest = adoptions(run, 1)
-    assert (first, teacher, rest) == (8, 24, [])  # -16 steps old, and nothing newer ever after
+    assert first >= 8
+    assert (teacher, rest) == (24, [])  # a teacher from the future, and nothing newer ever after
     assert exact(run)
 
 
