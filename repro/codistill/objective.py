@@ -38,7 +38,7 @@ def _cross_entropy(logits: Tensor, mean: Tensor) -> Tensor:
 
 def _kl(logits: Tensor, mean: Tensor) -> Tensor:
     """KL(mean || own): cross-entropy minus the teachers' entropy, which has no gradient."""
-    entropy = -torch.special.xlogy(mean, mean).sum(-1).mean()
+    entropy: Tensor = -torch.special.xlogy(mean, mean).sum(-1).mean()
     return soft_cross_entropy(logits, mean, 1.0) - entropy
 
 
