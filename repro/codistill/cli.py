@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.codistill.patience import say
+from repro.codistill.place import check_place, environment
 from repro.codistill.settings import RunFile, load_run
 from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
@@ -64,15 +65,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def work(run: RunFile, group: int | None, init_method: str | None = None) -> int:
     """Be one process of a run, to its end; returns the exit status. Mistakes are told once, not by every process."""
+    rank, world, _ = environment()
+    try:
+        check_place(run, group, world)
+    except UserError as error:
+        if rank == 0:
+            say(str(error))
+        return USER_ERROR
+
     import torch
 
     from repro.codistill.runtime import GroupRun
     from repro.codistill.task import load_task
-    from repro.codistill.team import LostWorkerError, environment, joined
+    from repro.codistill.team import LostWorkerError, joined
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]) if "OMP_NUM_THREADS" in os.environ else 1)
     told_by_all = True
-    rank = environment()[0]
     try:
         with joined(run, group, init_method) as job:
             task = job.everyone.together(lambda: load_task(run.task, run.task_settings))

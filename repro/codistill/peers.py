@@ -25,6 +25,7 @@ class Peers:
         self._folders = {folder.group: folder for folder in folders}
         self._layout, self._model, self._poll_s = layout, model, poll_s
         self._loaded: dict[int, tuple[int, Tensor]] = {}
+        self._offered: dict[int, tuple[int, Tensor]] = {}
         self._changed = dict.fromkeys(self._folders, time.monotonic())
         self._torn: set[tuple[int, int]] = set()
         self._limit: int | None = -1
@@ -48,14 +49,16 @@ class Peers:
         with self._news:
             if self._error is not None:
                 raise self._error
-            return {g: self._loaded[g][0] if g in self._loaded else -1 for g in self._folders}
+            self._offered = dict(self._loaded)
+            return {g: self._offered[g][0] if g in self._offered else -1 for g in self._folders}
 
     def row(self, group: int, version: int) -> Tensor | None:
-        """The weights (size,) of a snapshot; None where it cannot be read."""
+        """The weights (size,) of a snapshot; None where it cannot be read. What `newest` told last is at hand."""
         with self._news:
-            loaded = self._loaded.get(group)
-        if loaded is not None and loaded[0] == version:
-            return loaded[1]
+            at_hand = [self._offered.get(group), self._loaded.get(group)]
+        for loaded in at_hand:
+            if loaded is not None and loaded[0] == version:
+                return loaded[1]
         return self._folders[group].load_snapshot(version, self._layout, self._model)
 
     def wait_for_news(self, timeout_s: float) -> None:

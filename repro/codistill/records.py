@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import threading
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -77,6 +79,7 @@ class Records:
 
     def __init__(self, path: Path, clock: Clock, patience: Patience) -> None:
         self._clock, self._patience, self._path = clock, patience, path
+        self._one_at_a_time = threading.Lock()
         self.before = read_records(path)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
         self._length = len(self.before) * RECORD.itemsize
@@ -111,17 +114,18 @@ class Records:
 
     def _append(self, *values: int) -> None:
         kind, group, version, worker, first, second, count, digest = values
-        self._last_ns = max(self._last_ns, self._clock())
-        record = np.array((kind, group, version, worker, first, second, count, self._last_ns, digest, 0), dtype=RECORD)
-        record["check"] = zlib.crc32(record.tobytes()[:_CHECKED])
-        content = record.tobytes()
+        with self._one_at_a_time:  # the training loop and the writer both record
+            self._last_ns = max(self._last_ns, self._clock())
+            record = np.array((kind, group, version, worker, first, second, count, self._last_ns, digest, 0), RECORD)
+            record["check"] = zlib.crc32(record.tobytes()[:_CHECKED])
+            content = record.tobytes()
 
-        def write() -> None:
-            if os.pwrite(self._file, content, self._length) != len(content):
-                raise OSError(28, os.strerror(28))
+            def write() -> None:
+                if os.pwrite(self._file, content, self._length) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        self._patience.until_written(self._path, write)
-        self._length += len(content)
+            self._patience.until_written(self._path, write)
+            self._length += len(content)
 
 
 def read_records(path: Path) -> NDArray[Any]:

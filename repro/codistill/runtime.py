@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
@@ -27,7 +28,7 @@ from repro.codistill.reducer import Reducer
 from repro.codistill.replayed import points
 from repro.codistill.rules import rule_for
 from repro.codistill.settings import RunFile, as_plain
-from repro.codistill.shared import Checkpoint, GroupFolder, agree_on_run
+from repro.codistill.shared import CHECKPOINTS_KEPT, Checkpoint, GroupFolder, agree_on_run
 from repro.codistill.task import Batch, Task
 from repro.codistill.team import Job
 from repro.codistill.writer import Writer
@@ -72,6 +73,7 @@ class GroupRun:
         self.loss_updates = 0
         self.adopted: dict[int, int] = {}
         self._lost: set[int] = set()
+        self._kept_teachers: deque[dict[int, list[int]]] = deque(maxlen=CHECKPOINTS_KEPT + 1)
         self._ahead: tuple[Batch, list[Tensor]] | None = None  # the next step's, with its teachers' mean predictions
 
         wanted = {"model": self.description} | {k: v for k, v in as_plain(run).items() if k not in PRIVATE}
@@ -84,6 +86,7 @@ class GroupRun:
             self.folder.open()
             self.records = Records(self.folder.records, clock, self.patience)
             self.writer = Writer()
+            self._kept_teachers.append(self.folder.needs())
         self.peers: Peers | None = None
         if self.protocol is not None and not run.exchanges_predictions:
             self.peers = Peers(self.others, self.net.layout, self.description)
@@ -281,6 +284,7 @@ class GroupRun:
             "loss_sum": float(self.loss_sum),
             "loss_updates": self.loss_updates,
         }
+        self._kept_teachers.append({g: [v] for g, v in self.adopted.items() if v >= 0})
         checkpoint = Checkpoint(self.version, rows, meta)
         self.writer.submit(partial(self._write, checkpoint, self.net.dense().cpu(), publish))
 
@@ -294,7 +298,6 @@ class GroupRun:
             self.records.sync()
             folder.save_checkpoint(checkpoint, self.description)
             if publish:
-                folder.write_needs({o.group: max(checkpoint.meta["adopted"].get(o.group, 0), 0) for o in self.others})
                 folder.publish(version, self.net.layout, dense, number, self.description)
                 folder.retain(self.others, wait_all)
 
@@ -329,7 +332,7 @@ class GroupRun:
         if self.protocol.pickup == "latest":
             for group in newest:
                 self._say_who_is_lost(group, self.peers.silent_s(group) > self.run.patience_s, newest[group])
-            return newest
+            return newest if self._secured(newest) else None
         behind = [g for g, version in newest.items() if version < before]
         patient = waited_s < self.run.patience_s
         if any(g not in self._lost for g in behind) and patient:
@@ -337,7 +340,22 @@ class GroupRun:
             return None
         for group in newest:
             self._say_who_is_lost(group, group in behind, newest[group])
-        return newest
+        return newest if self._secured(newest) else None
+
+    def _secured(self, chosen: dict[int, int]) -> bool:
+        """Tell the peers that these snapshots are needed; whether that was in time.
+
+        A restart goes on from a checkpoint, with the teachers it had there: those of the checkpoints that are kept,
+        and those of the one to come.
+        """
+        needs = {g: {v, self.adopted.get(g, v)} - {-1} for g, v in chosen.items()}
+        for kept in self._kept_teachers:
+            for g, versions in kept.items():
+                needs.setdefault(g, set()).update(versions)
+        known = {g: versions for g, versions in needs.items() if versions}
+        self.patience.until_written(self.folder.path, partial(self.folder.write_needs, known))
+        there = {other.group: other.snapshots() for other in self.others}
+        return all(v < 0 or v in there[g] or max(there[g], default=-1) < v for g, v in chosen.items())
 
     def _say_who_is_lost(self, group: int, lost: bool, newest: int) -> None:
         if lost and group not in self._lost:
@@ -446,7 +464,7 @@ class GroupRun:
             return
         self.writer.close()
         self.writer.check()
-        self.folder.write_needs({other.group: FOREVER for other in self.others})
+        self.folder.write_needs({other.group: [FOREVER] for other in self.others})
         metrics: dict[str, dict[str, float]] = {}
         for point in self.curve:
             if point.step == self.version:

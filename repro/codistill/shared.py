@@ -5,7 +5,7 @@ group-0/lock                      held while the group runs
 group-0/records                   what happened (`records`)
 group-0/checkpoint-00000400.safetensors   weights, optimiser state, curves: to go on from
 group-0/snapshot-00000400.safetensors     weights by name: what others learn from, and the final model
-group-0/needs.json                the oldest snapshots of others it may still read
+group-0/needs.json                snapshots of others that it may read again
 group-0/ended.json                metrics, once it has come to its end
 """
 
@@ -17,7 +17,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,23 +194,34 @@ class GroupFolder:
         A group that goes on from its checkpoint reads the teacher it had there and, with `all_later` (which is
         `pickup: wait`), all that came after; a group that has not begun may read everything.
         """
-        needed = [other.needs().get(str(self.group), 0) for other in others]
+        needed = [other.needs().get(self.group, [0]) for other in others]
         for version in self.snapshots()[:-NEWEST_KEPT]:
-            wanted = any(v == 0 or version == v or (all_later and version > v) for v in needed)
+            wanted = any(version in v or (all_later and version > min(v)) or v == [0] for v in needed)
             if not wanted:
                 self._file("snapshot", version).unlink(missing_ok=True)
 
-    def needs(self) -> dict[str, int]:
-        """The oldest snapshot of each other group that this one may read again."""
+    def needs(self) -> dict[int, list[int]]:
+        """The snapshots of each other group that this one may read again."""
         try:
-            found: dict[str, int] = json.loads((self.path / "needs.json").read_text())
+            found = json.loads((self.path / "needs.json").read_text())
         except (OSError, ValueError):
             return {}
-        return found
+        return {int(group): versions for group, versions in found.items()}
 
-    def write_needs(self, needs: Mapping[int, int]) -> None:
-        """Say which snapshots of others must stay."""
-        write_text(self.path / "needs.json", json.dumps({str(g): v for g, v in needs.items()}))
+    def write_needs(self, needs: Mapping[int, Iterable[int]]) -> None:
+        """Say which snapshots of others must stay.
+
+        Not forced to the disk, since training waits for it: it must outlive this process, not the machine.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        aside = self.path / ".needs.part"
+        try:
+            aside.write_text(json.dumps({str(g): sorted(versions) for g, versions in needs.items()}))
+            aside.replace(self.path / "needs.json")
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror})") from None
 
     def ended(self) -> dict[str, Any] | None:
         """What the group ended with; None while it has not."""

@@ -17,6 +17,7 @@ from repro.codistill.objective import PSI, mean_prediction
 from repro.codistill.patience import Patience
 from repro.codistill.records import RECORD, UPDATE, Clock, Records, learning_path, origin_now, read_records
 from repro.codistill.reducer import Reducer
+from repro.codistill.replayed import learn
 from repro.codistill.rows import Rows
 from repro.codistill.rules import FlatRule, learning_rate, rule_for, weight_decay
 from repro.codistill.runtime import fingerprint
@@ -292,6 +293,19 @@ def test_a_torn_tail_is_dropped_and_a_spoilt_record_ends_the_file(tmp_path):
     assert len(read_records(path)) == 1
 
 
+def test_two_threads_may_record(tmp_path):
+    log = Records(tmp_path / "records", Clock(origin_now()), Patience(1.0))
+    threads = [threading.Thread(target=lambda: [log.update(0, v, v, 1) for v in range(200)]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    found = read_records(tmp_path / "records")
+    assert np.bincount(found["version"]).tolist() == [3] * 200
+    assert (np.diff(found["time_ns"]) >= 0).all()
+
+
 def test_rollbacks_take_back_what_came_after(tmp_path):
     rows = [("PUBLISH", 0), ("ADOPT", 0, 0), *(("update", v) for v in range(4)), ("PUBLISH", 2), ("ADOPT", 3, 2)]
     rows += [
@@ -333,10 +347,10 @@ def test_snapshots_stay_while_somebody_may_read_them(tmp_path, all_later, kept):
         mine.publish(version, layout, torch.zeros(layout.size), 1, "m")
     mine.retain([other], all_later)
     assert mine.snapshots() == [4, 8, 12, 16, 20]  # the other has not begun
-    other.write_needs({0: 8})
+    other.write_needs({0: [8]})
     mine.retain([other], all_later)
     assert mine.snapshots() == kept
-    other.write_needs({0: 2**31 - 1})
+    other.write_needs({0: [2**31 - 1]})
     mine.retain([other], all_later)
     assert mine.snapshots() == [16, 20]
     for folder in (mine, other):
@@ -355,6 +369,23 @@ def test_the_writer_writes_in_order_and_stops_at_a_failure():
     with pytest.raises(UserError, match="no"):
         writer.submit(lambda: written.append("after"))
     assert written == [0, 1, 2, 3]
+
+
+# -- ready tasks ----------------------------------------------------------------------------------------------
+
+
+def test_ready_tasks_learn(tmp_path):
+    """Equal numbers of steps, digits: two that teach each other are better than either was untaught."""
+    losses = {}
+    for weight in (1.0, 1e-9):
+        protocol = codistilled(sync(1), interval_steps=10, burn_in_steps=20)
+        run = describe_run(tmp_path, protocol, updates=120, batch_size=16, distillation={"weight": weight})
+        task = load_task("repro.codistill.tasks:digits", {"hidden": [32], "dropout": 0.1})
+        learned = learn(task, run.model_copy(update={"evaluate_updates": None}))
+        losses[weight] = [next(p.value for p in c if p.metric == "loss") for c in learned.curves]
+        assert next(p.value for p in learned.curves[0] if p.metric == "errors") < 72  # of 360
+    assert len(load_task("repro.codistill.tasks:noise", {"examples": 9}).batch(torch.arange(4), 0)[0]) == 4
+    assert losses[1.0] != losses[1e-9]
 
 
 # -- teams ----------------------------------------------------------------------------------------------------
