@@ -45,6 +45,52 @@ class Problem:
     predict: Callable[[Parameters, Batch], Tensor] | None = None
     taught_loss: Callable[[Parameters, Batch, Tensor], Tensor] | None = None
 
+    @property
+    def can_be_taught(self) -> bool:
+        """Whether it knows what to do with teachers."""
+        return self.predict is not None and self.taught_loss is not None
+
+    def gradients(self, layout: Layout) -> Gradients:
+        """What computes gradients for weights that lie so in their rows."""
+        return Gradients(self, layout)
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """What is learned, for models whose copies cannot be stacked, or whose bits must be those of a real run.
+
+    gradient(weights, teachers, batch): one worker's gradient (size,) for weights (size,) and teachers' weights,
+        each (size,), in order of group; the caller may change what it returns.
+    batches: as in `Problem`.
+    """
+
+    gradient: Callable[[Tensor, Sequence[Tensor], Batch], Tensor]
+    batches: Callable[[NDArray[Any], NDArray[Any]], Batch]
+    can_be_taught: bool = True
+
+    def gradients(self, layout: Layout) -> OneByOne:
+        """Itself: it makes one gradient after the other."""
+        return self
+
+    def single(self, weights: Tensor, teachers: Sequence[Tensor], batch: Batch) -> Tensor:
+        """As `Gradients.single`."""
+        return self.team(weights, teachers, batch, 1)
+
+    def team(self, weights: Tensor, teachers: Sequence[Tensor], batch: Batch, workers: int) -> Tensor:
+        """As `Gradients.team`: a team's gradients are added in order of worker, then divided."""
+        result = torch.empty_like(weights)
+        for k, row in enumerate(weights):
+            taught = [t[k] for t in teachers]
+            each = (
+                self.gradient(row, taught, tree_map(lambda t, i=i: t[i], batch))
+                for i in range(k * workers, (k + 1) * workers)
+            )
+            total = next(each)
+            for more in each:
+                total += more
+            result[k] = total.div_(workers)
+        return result
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from simulation.digest import digest
 from simulation.draws import Ints
 from simulation.errors import UserError
-from simulation.gradients import TEAM_CHUNK, Gradients, Layout, Parameters, Problem
+from simulation.gradients import TEAM_CHUNK, Layout, OneByOne, Parameters, Problem
 from simulation.protocols import BackupWorkers, Codistillation, LocalSGD
 from simulation.schedule import Kind, Schedule
 from simulation.versions import Needs, Teachers, Versions, room
@@ -92,7 +92,7 @@ class Replayed:
 
 def replay(
     schedule: Schedule,
-    problem: Problem,
+    problem: Problem | OneByOne,
     rule: Rule,
     parameters: Sequence[Mapping[str, Tensor]],
     *,
@@ -123,7 +123,7 @@ class _Replay:
     def __init__(
         self,
         schedule: Schedule,
-        problem: Problem,
+        problem: Problem | OneByOne,
         rule: Rule,
         parameters: Sequence[Mapping[str, Tensor]],
         budget_bytes: int,
@@ -135,14 +135,14 @@ class _Replay:
         if len(parameters) != self.groups:
             raise UserError(f"replay: {len(parameters)} sets of initial parameters for {self.groups} groups")
         self.needs = Needs(schedule)
-        if self.needs.taught and (problem.predict is None or problem.taught_loss is None):
+        if self.needs.taught and not problem.can_be_taught:
             raise UserError("replay: the schedule has teachers, so Problem needs predict and taught_loss")
         self.layout = Layout.of(parameters[0])
         if any(Layout.of(p) != self.layout for p in parameters[1:]):
             raise UserError("replay: all groups must have the same model")
         within = self.protocol.within if isinstance(self.protocol, Codistillation) else self.protocol
         self.local = within if isinstance(within, LocalSGD) else None
-        self.gradients = Gradients(problem, self.layout)
+        self.gradients = problem.gradients(self.layout)
         self.parts = schedule.group_slices()
         self.worker = [schedule.updates.column("worker")[p].astype(np.int64) for p in self.parts]
         self.step = [schedule.updates.column("step")[p].astype(np.int64) for p in self.parts]

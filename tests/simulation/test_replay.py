@@ -12,7 +12,7 @@ from simulation.distributions import ShiftedExponential
 from simulation.draws import batch_rows
 from simulation.engines import run
 from simulation.errors import UserError
-from simulation.gradients import Problem
+from simulation.gradients import OneByOne, Problem
 from simulation.protocols import (
     AsyncSGD,
     BackupWorkers,
@@ -296,6 +296,43 @@ def test_recorded_digests_are_met_or_named():
     first = min(v for g, v in weights if v > 0 and v % 5 == 0)
     assert min(v for _, v in other.mismatches) == first
     assert len(other.mismatches) == published.sum() - 2
+
+
+def one_by_one(w, teachers, batch):
+    """The gradient of PROBLEM as somebody with a model of their own would write it."""
+    names = list(initial(0))
+
+    def parameters(row):
+        parts = row.split([t.numel() for t in initial(0).values()])
+        return {n: p.view(initial(0)[n].shape) for n, p in zip(names, parts, strict=True)}
+
+    w = w.clone().requires_grad_()
+    if teachers:
+        told = sum(predict(parameters(t), batch) for t in teachers) / len(teachers)
+        value = taught_loss(parameters(w), batch, told)
+    else:
+        value = loss(parameters(w), batch)
+    return torch.autograd.grad(value, w)[0]
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        SyncSGD(3),
+        AsyncSGD(3),
+        LocalSGD(2, 3, "average"),
+        Codistillation(2, SyncSGD(2), 5, 5),
+        Codistillation(3, SyncSGD(1), 5, 5, exchange="predictions"),
+    ],
+    ids=str,
+)
+def test_gradients_made_one_by_one(protocol):
+    schedule = run(protocol, TIMING, 30)
+    stacked = replay(schedule, PROBLEM, RULE, starts(schedule))
+    single = replay(schedule, OneByOne(one_by_one, batches), RULE, starts(schedule))
+    for a, b in zip(stacked.parameters, single.parameters, strict=True):
+        for name in a:
+            torch.testing.assert_close(a[name], b[name], rtol=1e-4, atol=1e-5)
 
 
 def test_refusals():

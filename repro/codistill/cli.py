@@ -1,0 +1,143 @@
+"""``python -m repro.codistill``: run a group, all groups on this machine, or work with what a run recorded.
+
+torchrun --nproc-per-node 2 -m repro.codistill run run.yaml --group 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from repro.codistill.patience import say
+from repro.codistill.place import check_place, environment
+from repro.codistill.settings import RunFile, load_run
+from repro.errors import UserError
+from simulation.errors import UserError as SimulatorError
+
+USER_ERROR, LOST = 2, 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run one command; users' mistakes end as one line and status 2."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except (UserError, SimulatorError) as error:
+        if os.environ.get("RANK", "0") == "0":
+            say(str(error))
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m repro.codistill",
+        description="Codistillation of groups of synchronous workers; repro/codistill/README.md tells more.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        sub.add_argument("run", type=Path, metavar="RUN.yaml")
+        return sub
+
+    one = add("run", _run, "Be one process of a group, or of the whole run; torchrun starts as many as are needed.")
+    one.add_argument("--group", type=int, help="this job's group, where each is a job of its own")
+    everyone = add("launch", _launch, "Start all groups on this machine and wait for their end.")
+    everyone.add_argument("--restarts", type=int, default=3, help="of each job that loses a process (%(default)s)")
+    recorded = add("schedule", _schedule, "Write what the groups recorded as one schedule file.")
+    recorded.add_argument("--output", type=Path, help="default: schedule.safetensors in the run's folder")
+    add("replay", _replay, "Repeat a recorded run in this process and compare the digests of its snapshots.")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return work(load_run(arguments.run), arguments.group)
+
+
+def work(run: RunFile, group: int | None, init_method: str | None = None) -> int:
+    """Be one process of a run, to its end; returns the exit status. Mistakes are told once, not by every process."""
+    rank, world, _ = environment()
+    try:
+        check_place(run, group, world)
+    except UserError as error:
+        if rank == 0:
+            say(str(error))
+        return USER_ERROR
+
+    import torch
+
+    from repro.codistill.runtime import GroupRun
+    from repro.codistill.task import load_task
+    from repro.codistill.team import LostWorkerError, joined
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]) if "OMP_NUM_THREADS" in os.environ else 1)
+    told_by_all = True
+    try:
+        with joined(run, group, init_method) as job:
+            task = job.everyone.together(lambda: load_task(run.task, run.task_settings))
+            training = job.everyone.together(lambda: GroupRun(run, task, job))
+            told_by_all = False
+            training.play()
+    except (UserError, SimulatorError) as error:
+        if rank == 0:
+            say(str(error))
+        elif not told_by_all:
+            say(f"rank {rank}: {error}")
+        return USER_ERROR
+    except LostWorkerError as error:
+        say(f"rank {rank}: lost contact with another process of this job ({error})")
+        return LOST
+    return 0
+
+
+def _launch(arguments: argparse.Namespace) -> int:
+    from repro.codistill.local import launch
+
+    run = load_run(arguments.run)
+    launch(run, arguments.restarts)
+    for group, ended in sorted(_ended(run).items()):
+        print(json.dumps({"group": group, "updates": ended["updates"], "metrics": ended["metrics"]}))
+    return 0
+
+
+def _ended(run: RunFile) -> dict[int, dict[str, Any]]:
+    from repro.codistill.shared import GroupFolder
+
+    found = {g: GroupFolder(run.folder, g).ended() for g in range(run.protocol.groups)}
+    return {g: ended for g, ended in found.items() if ended is not None}
+
+
+def _schedule(arguments: argparse.Namespace) -> int:
+    from repro.codistill.recorded import recorded_schedule
+
+    run = load_run(arguments.run)
+    path = arguments.output or run.folder / "schedule.safetensors"
+    schedule = recorded_schedule(run)
+    schedule.save(path)
+    lost = sum(schedule.meta["lost_updates"])
+    print(f"{path}: {len(schedule.updates)} updates, {len(schedule.events)} events, {lost} updates lost to failures")
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from repro.codistill.recorded import recorded_schedule
+    from repro.codistill.replayed import learn
+    from repro.codistill.task import load_task
+
+    run = load_run(arguments.run)
+    learned = learn(load_task(run.task, run.task_settings), run, recorded_schedule(run))
+    print(f"{learned.checked} snapshots compared, {len(learned.mismatches)} differ")
+    if learned.mismatches:
+        group, version = min(learned.mismatches, key=lambda pair: pair[1])
+        print(f"the first: group {group}, version {version}")
+        return 1
+    return 0
