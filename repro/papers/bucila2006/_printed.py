@@ -1,0 +1,128 @@
+"""What the results say to the printed rows; without torch."""
+
+from collections.abc import Iterator, Sequence
+
+from repro.compare import Answer, Claim, NotRun, Value
+from repro.papers.bucila2006._arms import Sweep
+from repro.published import load as load_published
+from repro.results import Results
+
+MODELS = {"mimic": "mimic", "ensemble": "ensemble", "ann": "net", "single": "single"}  # printed name -> ours
+LIBRARY = "library of scikit-learn models, not the paper's; split, p and s not printed there"
+MACHINE = "another machine and other programs than in 2006"
+# Problems of the paper that are not run here, and why.
+ABSENT = {
+    "covtype": "COVTYPE is public and not among this suite's data sets",
+    "hs": "the hyperspectral problem's cut of its image was not published",
+    "medis": "the medical data were never published",
+    "mg": "the medical data were never published",
+    "slac": "the particle physics data were never published",
+    "average": "the average is over all eight problems, of which the data of six are not here",
+}
+
+
+def test_rmse(results: Results, task: str, model: str) -> dict[int, float]:
+    """By seed; ``model`` is ``mimic``, ``ensemble``, ``net`` or ``single``."""
+    if model == "single":
+        return results.values(f"{task}.ensemble", "single_test_rmse")
+    return results.values(f"{task}.{model}", "test_rmse")
+
+
+def costs(results: Results, task: str, model: str, column: str) -> dict[int, float]:
+    """``bytes`` or ``seconds_per_10k_cases`` by seed."""
+    arm = f"{task}.{'ensemble' if model == 'single' else model}"
+    rows = [row for row in results.table("costs") if (row["arm"], row["model"]) == (arm, model)]
+    return {row["seed"]: row[column] for row in rows}
+
+
+def difference(results: Results, task: str, model: str, other: str) -> tuple[float, ...]:
+    """Test RMSE of ``model`` minus that of ``other``, by seeds both have."""
+    one, two = test_rmse(results, task, model), test_rmse(results, task, other)
+    return tuple(one[seed] - two[seed] for seed in sorted(one.keys() & two.keys()))
+
+
+def kept_share(results: Results, task: str) -> tuple[float, ...]:
+    """(net - mimic) / (net - ensemble) by seed: the share of the ensemble's gain over the net that the mimic keeps.
+
+    Seeds whose ensemble is no better than the net have no gain to keep a share of and are left out.
+    """
+    net, mimic, ensemble = (test_rmse(results, task, model) for model in ("net", "mimic", "ensemble"))
+    seeds = sorted(net.keys() & mimic.keys() & ensemble.keys())
+    return tuple((net[s] - mimic[s]) / (net[s] - ensemble[s]) for s in seeds if net[s] > ensemble[s])
+
+
+def ratio(results: Results, task: str, column: str) -> tuple[float, ...]:
+    """The ensemble's cost over the mimic's, by seed."""
+    ensemble, mimic = (costs(results, task, model, column) for model in ("ensemble", "mimic"))
+    return tuple(ensemble[seed] / mimic[seed] for seed in sorted(ensemble.keys() & mimic.keys()))
+
+
+def tables_2_to_4(results: Results, task: str, problem: str) -> Iterator[Answer]:
+    """Answers to the rows of one printed problem, with ``task`` in its place."""
+    for printed, model in MODELS.items():
+        ours = tuple(test_rmse(results, task, model).values())
+        yield Value(f"MC-T2-{problem}.{printed}", ours, unit="RMSE", departures=LIBRARY)
+        seconds = tuple(costs(results, task, model, "seconds_per_10k_cases").values())
+        yield Value(f"MC-T3-{problem}.{printed}", seconds, unit="s", departures=MACHINE)
+        megabytes = tuple(size / 1e6 for size in costs(results, task, model, "bytes").values())
+        yield Value(f"MC-T4-{problem}.{printed}", megabytes, unit="MB", departures=LIBRARY)
+    yield Value(f"MC-T2-{problem}.ratio", kept_share(results, task), unit="ratio", departures=LIBRARY)
+    for name, model, other in (
+        (f"MC-T2-{problem}.mimic.against_net", "mimic", "net"),
+        (f"MC-T2-{problem}.ensemble.against_net", "ensemble", "net"),
+        (f"MC-T2-{problem}.ensemble.against_single", "ensemble", "single"),
+    ):
+        quantity = f"test RMSE, {model} minus {other} of the same split"
+        yield Claim(name, quantity, difference(results, task, model, other), direction="less", unit="RMSE")
+    for name, column in (("size", "bytes"), ("speed", "seconds_per_10k_cases")):
+        quantity = f"ensemble over mimic, {'bytes' if name == 'size' else 'seconds a case'}"
+        yield Claim(f"MC-H2.{name}.{problem}", quantity, ratio(results, task, column), null=100.0, unit="x")
+
+
+def not_run() -> Iterator[Answer]:
+    """Every printed result on a problem whose data are not here."""
+    for row in load_published().values():
+        if row.paper == "bucila2006" and row.role == "result" and row.experiment in ABSENT:
+            yield NotRun(row.id, ABSENT[row.experiment])
+    yield NotRun("MC-H1", ABSENT["average"])
+    for row_id in ("MC-H2.size_average", "MC-H2.speed_average"):
+        yield NotRun(row_id, ABSENT["average"])
+    for problem in ("medis", "mg", "slac"):
+        yield NotRun(f"MC-H4.{problem}", ABSENT[problem])
+    yield NotRun("MC-H5", ABSENT["covtype"])
+
+
+def sweep_claims(results: Results, tasks: Sequence[str]) -> Iterator[Answer]:
+    """What Figures 2 and 3 say, as differences of test RMSE between mimics of the same split."""
+    config = Sweep.model_validate(results.config)
+    for task in tasks:
+        for name, quantity, one, two, direction in _orderings(config, task):
+            yield Claim(
+                f"{name}.{task}",
+                f"test RMSE, {quantity}",
+                tuple(results.paired(one, two, "test_rmse")),
+                direction=direction,
+                unit="RMSE",
+            )
+        most = max(config.sizes_of("random"))
+        random = results.values(f"{task}.random.n{most}", "test_rmse")
+        net = results.values(f"{task}.reference", "net_test_rmse")
+        yield Claim(
+            f"MC-H3.random.{task}",
+            f"test RMSE, mimic on {most} RANDOM cases minus net on labels",
+            tuple(random[seed] - net[seed] for seed in sorted(random.keys() & net.keys())),
+            unit="RMSE",
+        )
+
+
+def _orderings(config: Sweep, task: str) -> Iterator[tuple[str, str, str, str, str]]:
+    sizes, common = config.sizes_of("munge"), max(config.sizes_of("random"))
+    first, last = min(sizes), max(sizes)
+    munge = f"{task}.munge.n"
+    yield "MC-H3.munge", f"{last} minus {first} MUNGE cases", f"{munge}{last}", f"{munge}{first}", "less"
+    for rival, row in (("nbe", "MC-H3.nbe.munge"), ("random", "MC-H3.random.munge")):
+        quantity = f"MUNGE minus {rival.upper()} at {common} cases"
+        yield row, quantity, f"{munge}{common}", f"{task}.{rival}.n{common}", "less"
+    few, many = min(config.units), max(config.units)
+    units = f"{task}.units"
+    yield "MC-H4", f"{many} minus {few} hidden units", f"{units}{many}", f"{units}{few}", "less"
