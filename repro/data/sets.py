@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from repro.data import cifar, fetch, idx, sources, tables
+from repro.data import cifar, fetch, idx, sources, tables, texts
 from repro.errors import UserError
 
 
@@ -55,8 +55,10 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
 
 
 def sums(name: str) -> Mapping[str, str]:
-    """What the set `name`, of images or a table, is read from, with the sha256 of each; raises as its `load`."""
-    return tables.load(name).sha256 if name in tables.LOADERS else load(name).sha256
+    """What the set `name`, of images, a table or a text, is read from, with the sha256 of each; raises as its `load`."""
+    if name in tables.LOADERS:
+        return tables.load(name).sha256
+    return texts.load(name).sha256 if name in texts.LOADERS else load(name).sha256
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
