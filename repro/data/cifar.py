@@ -67,3 +67,14 @@ def read(path: Path) -> Records:
     images = np.ascontiguousarray(records[:, 2:]).reshape(-1, 3, 32, 32)
     fine, coarse = (torch.from_numpy(records[:, column].astype(np.int64)) for column in (1, 0))
     return Records(torch.from_numpy(images), fine, coarse)
+
+
+def superclasses(records: Records) -> tuple[int, ...]:
+    """The coarse label of each fine one, as the records have it.
+
+    Raises UserError if a fine class is absent or stands under two coarse ones: not CIFAR-100's files then.
+    """
+    pairs = sorted(set(zip(records.fine.tolist(), records.coarse.tolist(), strict=True)))
+    if [fine for fine, _ in pairs] != list(range(len(FINE_NAMES))):
+        raise UserError("CIFAR-100: some fine class is absent or has two coarse ones: fetch the files again")
+    return tuple(coarse for _, coarse in pairs)

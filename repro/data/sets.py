@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from repro.data import cifar, fetch, idx, sources, tables, texts
+from repro.data import cifar, fetch, folders, hierarchy, idx, sources, tables, texts
 from repro.errors import UserError
 
 
@@ -33,7 +33,8 @@ class LabelledImages:
 class ImageSet:
     """A labelled image set in the publisher's split; `classes[label]` is a label's name.
 
-    `sha256` maps what it was read from to its sum, for the record of a run.
+    `sha256` maps what it was read from to its sum, for the record of a run. Where classes are grouped by the
+    publisher, `superclasses[label]` is the index of a label's group in `superclass_names`.
     """
 
     name: str
@@ -41,12 +42,15 @@ class ImageSet:
     test: LabelledImages
     classes: tuple[str, ...]
     sha256: Mapping[str, str]
+    superclasses: tuple[int, ...] = ()
+    superclass_names: tuple[str, ...] = ()
 
 
 def load(name: str, *, progress: bool | None = None) -> ImageSet:
     """The image set `name`, downloaded if it is not on this machine.
 
-    Names: `mnist`, `fashion-mnist`, `cifar-100` (fine labels) and `digits`, which comes with scikit-learn.
+    Names: `mnist`, `fashion-mnist`, `cifar-100` (fine labels), `digits`, which comes with scikit-learn, and
+    `hierarchy`, made by a seeded generator.
     Raises UserError, with one line, on an unknown name or data that cannot be had or are not as published.
     """
     if name not in _LOADERS:
@@ -58,6 +62,8 @@ def sums(name: str) -> Mapping[str, str]:
     """What the set `name`, of images, a table or a text, is read from, with the sha256 of each; raises as its `load`."""
     if name in tables.LOADERS:
         return tables.load(name).sha256
+    if name in folders.SETS:
+        return folders.load(name).sha256
     return texts.load(name).sha256 if name in texts.LOADERS else load(name).sha256
 
 
@@ -101,6 +107,22 @@ def _load_cifar_100(name: str, progress: bool | None) -> ImageSet:
         LabelledImages(test.images, test.fine),
         cifar.FINE_NAMES,
         _sums(name),
+        cifar.superclasses(train),
+        cifar.COARSE_NAMES,
+    )
+
+
+def _load_hierarchy(name: str, _progress: bool | None) -> ImageSet:
+    made = hierarchy.generate()
+    train, test = (LabelledImages(*part) for part in (made.train, made.test))
+    return ImageSet(
+        name,
+        train,
+        test,
+        hierarchy.CLASSES,
+        {f"{hierarchy.__name__}.generate": hierarchy.digest(made)},
+        hierarchy.SUPERCLASSES,
+        hierarchy.SUPERCLASS_NAMES,
     )
 
 
@@ -178,4 +200,5 @@ _LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
     "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION),
     "cifar-100": _load_cifar_100,
     "digits": _load_digits,
+    "hierarchy": _load_hierarchy,
 }
