@@ -1,0 +1,37 @@
+"""A tiny task for the tests of real runs: five Gaussian clouds, milliseconds a step."""
+
+import os
+import time
+
+import torch
+from torch import nn
+
+from repro.codistill.task import Task
+from repro.models.mlp import mlp
+
+EXAMPLES, FEATURES, CLASSES = 120, 12, 5
+
+
+def net(seed: int, features: int, dropout: float, norm: bool) -> nn.Module:
+    model = mlp((features, 16, CLASSES), seed=seed, dropout_hidden=dropout)
+    return nn.Sequential(nn.BatchNorm1d(features), *model) if norm else model
+
+
+def tiny(
+    dropout: float = 0.0, norm: bool = False, delay_s: float = 0.0, differ: bool = False, features: int = FEATURES
+) -> Task:
+    """`delay_s`: what a batch takes, so that there is time to kill somebody; `differ`: every process has other data."""
+    draws = torch.Generator().manual_seed(7)
+    y = torch.randint(CLASSES, (EXAMPLES,), generator=draws)
+    x = torch.randn(EXAMPLES, features, generator=draws) + torch.randn(CLASSES, features, generator=draws)[y]
+    if differ:
+        x += int(os.environ["RANK"])
+
+    def batch(rows: torch.Tensor, key: int) -> tuple[torch.Tensor, torch.Tensor]:
+        time.sleep(delay_s)
+        return x[rows], y[rows]
+
+    def evaluate(model: nn.Module) -> dict[str, dict[str, float]]:
+        return {"test": {"loss": float(nn.functional.cross_entropy(model(x), y))}}
+
+    return Task(lambda seed: net(seed, features, dropout, norm), EXAMPLES, batch, evaluate=evaluate)
