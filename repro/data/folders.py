@@ -35,6 +35,10 @@ class Part:
     def __len__(self) -> int:
         return len(self.files)
 
+    def take(self, rows: Tensor) -> "Part":
+        """The pictures of these rows, in their order."""
+        return Part(tuple(self.files[row] for row in rows.tolist()), self.labels[rows])
+
 
 @dataclass(frozen=True)
 class FolderSet:
@@ -166,7 +170,7 @@ def ahead(pixels: Pixels, processes: int) -> Callable[[Iterable[Wanted]], Iterat
 
     def prepare(wanted: Iterable[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         # The sampler hands on (rows, key) pairs where others hand on indices.
-        loader = DataLoader(_Ahead(pixels), batch_size=None, sampler=wanted, num_workers=processes)  # type: ignore[arg-type]
+        loader = DataLoader(_Ahead(pixels), batch_size=None, sampler=wanted, num_workers=processes)
         return iter(loader)
 
     return prepare

@@ -54,8 +54,8 @@ def limited(text: TextSet, words: int) -> TextSet:
     unknown = text.words.index(UNKNOWN)
     if words <= unknown:
         raise UserError(f"words: {words} leaves {UNKNOWN!r} out, which is number {unknown} of {text.name}; take more")
-    parts = (torch.where(part < words, part, unknown) for part in (text.train, text.valid, text.test))
-    return TextSet(text.name, *parts, text.words[:words], text.sha256)
+    train, valid, test = (torch.where(part < words, part, unknown) for part in (text.train, text.valid, text.test))
+    return TextSet(text.name, train, valid, test, text.words[:words], text.sha256)
 
 
 def sequences(tokens: Tensor, length: int) -> tuple[Tensor, Tensor]:

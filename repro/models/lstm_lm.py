@@ -27,17 +27,16 @@ class LanguageModel(nn.Module):
             torch.default_generator.manual_seed(generator_seed(seed, "weights"))
             self.embedding = nn.Embedding(words, embedding)
             nn.init.normal_(self.embedding.weight, std=0.1)
-            self.layers = nn.ModuleList(
-                nn.LSTM(hidden if depth else embedding, hidden, batch_first=True) for depth in range(layers)
-            )
-            self.norms = nn.ModuleList(
-                nn.LayerNorm(hidden) if layer_norm else nn.Identity() for _ in range(layers)
-            )
-            self.softmax = nn.Linear(hidden, words)
-            for layer in self.layers:
+            self.layers = nn.ModuleList()
+            self.norms = nn.ModuleList(nn.LayerNorm(hidden) if layer_norm else nn.Identity() for _ in range(layers))
+            for depth in range(layers):
+                layer = nn.LSTM(hidden if depth else embedding, hidden, batch_first=True)
                 # PyTorch adds two biases; its gates are input, forget, cell, output.
-                layer.bias_hh_l0.data.zero_()  # type: ignore[union-attr, operator]
-                layer.bias_ih_l0.data[hidden : 2 * hidden] = 1.0  # type: ignore[union-attr, index]
+                biases = dict(layer.named_parameters())
+                nn.init.zeros_(biases["bias_hh_l0"])
+                nn.init.ones_(biases["bias_ih_l0"][hidden : 2 * hidden])
+                self.layers.append(layer)
+            self.softmax = nn.Linear(hidden, words)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embedding(tokens)

@@ -8,7 +8,6 @@ from repro.codistill.settings import Distillation, Optimizer
 from simulation.protocols import Codistillation, SyncSGD, to_dict
 
 
-
 def _as_set(optimizer: Optimizer) -> dict[str, Any]:
     """Only what was set: an optimizer refuses options that have no effect on it."""
     return optimizer.model_dump(mode="json", exclude_unset=True)

@@ -24,7 +24,7 @@ def train(task: Task, run: Mapping[str, Any], seed: int, context: Context, delay
 
     `delay_steps`: how old teachers are when they are adopted; None: as `pickup: wait` has it.
     """
-    settings = Settings.model_validate({**run, "seed": seed, "device": context.device, "precision": "float32"})
+    settings = Settings.model_validate({"precision": "float32", **run, "seed": seed, "device": context.device})
     return learn(task, settings, None if delay_steps is None else with_delay(settings, delay_steps))
 
 

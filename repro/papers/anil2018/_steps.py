@@ -1,6 +1,7 @@
 """Steps to a target: what the paper's figures are read for. Needs no torch."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from repro.results import Results
 
@@ -12,7 +13,7 @@ def steps_to(curve: Sequence[tuple[int, float]], target: float) -> float:
 
     ``NEVER`` where it does not; the first evaluation where that is below already.
     """
-    for (before, high), (after, low) in zip(curve, curve[1:], strict=False):
+    for (before, high), (after, low) in pairwise(curve):
         if high <= target:
             return float(before)
         if low <= target:
@@ -27,9 +28,7 @@ def curve_of(results: Results, arm: str, seed: int, split: str, metric: str) -> 
     return sorted((row["step"], row["value"]) for row in rows)
 
 
-def times_fewer(
-    results: Results, arm: str, baseline: str, split: str, metric: str, steps: int
-) -> tuple[float, ...]:
+def times_fewer(results: Results, arm: str, baseline: str, split: str, metric: str, steps: int) -> tuple[float, ...]:
     """How many times fewer steps ``arm`` needs to what ``baseline`` reaches after ``steps`` steps, seed by seed.
 
     The steps until the baseline's last value over the steps until ``arm`` has it; 0 where ``arm`` never has.

@@ -3,8 +3,10 @@
 The leading underscore says that it is no experiment.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.codistill.task import Batch, Metrics, Task
-from repro.data import sets, tables, texts
+from repro.data import folders, sets, tables, texts
 from repro.data.hashed import hashed
 from repro.data.sets import ImageSet, hold_out
-from repro.distill.transfer import balanced_subset
 from repro.data.texts import TextSet
+from repro.distill.transfer import balanced_subset
+from repro.models.convnet import convnet
 from repro.models.lstm_lm import LanguageModel
 from repro.models.mlp import mlp
+from repro.models.resnet import resnet
 from repro.training.inputs import flat_float
 
 EVALUATED_AT_ONCE = 2000
@@ -114,6 +118,69 @@ def images(name: str, hidden: tuple[int, ...], *, cases: int | None = None, held
         return {split: {"error_percent": wrong, "loss": float(F.cross_entropy(logits, test_y))}}
 
     return Task(lambda seed: mlp((x.shape[1], *hidden, classes), seed=seed), len(y), batch, evaluate=evaluate)
+
+
+def _convolutional(name: str, net: Mapping[str, Any], held_out: int) -> Task:
+    """The task of `images` with pictures kept in their shape and a convolutional net; pixels less their mean."""
+    flat = images(name, (), held_out=held_out)
+    found = tuple(image_set(name).train.images.shape[1:])
+    shape = found if len(found) == 3 else (1, *found)
+    classes = len(image_set(name).classes)
+
+    class Shaped(nn.Module):
+        """Flat rows as pictures."""
+
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            self.net = convnet(shape[0], net["widths"], classes, seed=seed)
+
+        def forward(self, rows: Tensor) -> Tensor:
+            logits: Tensor = self.net((rows.view(-1, *shape) - 0.5) / 0.25)
+            return logits
+
+    return replace(flat, model=Shaped)
+
+
+PROCESSES_AHEAD = 8
+
+
+def _from_folder(name: str, net: Mapping[str, Any], held_out: int) -> Task:
+    """Pictures of a folder; errors in per cent and loss on its val part, or on training pictures held out."""
+    found = folders.load(name)
+    split, judged = "test", found.val
+    rows = torch.arange(len(found.train))
+    if held_out:
+        rows, held = hold_out(len(found.train), held_out, seed=0)
+        split, judged = "validation", found.train.take(held)
+    pixels = folders.Pixels(found.train.take(rows), net["size"], training=True)
+    middle = folders.Pixels(judged, net["size"], training=False)
+
+    def evaluate(model: nn.Module) -> Metrics:
+        device = next(model.parameters()).device
+        wrong, total = 0, 0.0
+        wanted = [(part, 0) for part in torch.arange(len(judged)).split(250)]
+        for x, y in folders.ahead(middle, 0)(wanted):
+            logits = model(x.to(device)).float().cpu()
+            wrong += int((logits.argmax(1) != y).sum())
+            total += float(F.cross_entropy(logits, y, reduction="sum"))
+        return {split: {"error_percent": 100 * wrong / len(judged), "loss": total / len(judged)}}
+
+    def model(seed: int) -> nn.Module:
+        return resnet(len(found.classes), seed=seed, blocks=net["blocks"], width=net["width"])
+
+    return Task(model, len(rows), pixels, evaluate=evaluate, loader=folders.ahead(pixels, PROCESSES_AHEAD))
+
+
+PICTURES: Mapping[str, Callable[[str, Mapping[str, Any], int], Task]] = {
+    "mlp": lambda name, net, held_out: images(name, tuple(net["hidden"]), held_out=held_out),
+    "convnet": _convolutional,
+    "resnet": _from_folder,
+}
+
+
+def pictures(name: str, net: Mapping[str, Any], *, held_out: int = 0) -> Task:
+    """An image set and a net as the large-batch experiments' configs describe it."""
+    return PICTURES[net["kind"]](name, net, held_out)
 
 
 @cache

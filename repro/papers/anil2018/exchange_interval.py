@@ -121,7 +121,10 @@ def figure(results: Results) -> Drawing:
         ("exchange interval, steps", [(i, f"{i:,}", arm_name(i)) for i in config.intervals]),
         (
             f"further delay of teachers, steps (interval {middle})",
-            [(max(d, zero * min(config.delays, default=1)), f"{d:,}", arm_name(middle, d)) for d in (0, *config.delays)],
+            [
+                (max(d, zero * min(config.delays, default=1)), f"{d:,}", arm_name(middle, d))
+                for d in (0, *config.delays)
+            ],
         ),
         (
             f"burn-in, steps (interval {middle})",
@@ -160,7 +163,9 @@ def figure(results: Results) -> Drawing:
     panels[0].legend()
     if alone:
         mean, low, high = t_interval(alone)
-        data.append({"sweep": "single", "x": "", "arm": "single", "mean": mean, "low": low, "high": high, "n": len(alone)})
+        data.append(
+            {"sweep": "single", "x": "", "arm": "single", "mean": mean, "low": low, "high": high, "n": len(alone)}
+        )
     caption = (
         f"Test loss of one of n codistilled copies after {config.training.updates:,} steps on {config.cases:,} cases, "
         "by exchange interval, by a further delay of every snapshot, by burn-in and by number of copies; dashed with "

@@ -27,6 +27,7 @@ Cost at scale ``paper``: one to five minutes of one core a run.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -147,11 +148,11 @@ def simulated_step_s(settings: Any) -> float:
     """Seconds of one step of an arm's groups on its cluster."""
     from simulation.costs import cost
     from simulation.description import load_cluster, load_workload
-    from simulation.protocols import Codistillation, SyncSGD, from_dict
+    from simulation.protocols import Codistillation, Protocol, SyncSGD, from_dict
 
     played = from_dict(settings["run"]["protocol"])
     within = SyncSGD(settings["workers"])
-    protocol = within
+    protocol: Protocol = within
     if isinstance(played, Codistillation):
         protocol = Codistillation(played.groups, within, played.interval_steps, played.burn_in_steps)
     return cost(load_cluster(settings["cluster"]), load_workload(settings["workload"]), protocol).step_s
@@ -159,6 +160,7 @@ def simulated_step_s(settings: Any) -> float:
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
+    from torch import nn
 
     from repro.codistill.controls import smoothed, taught_by
     from repro.data.texts import unigram
@@ -171,7 +173,12 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     net = dict(settings["net"])
     options = {**net, "length": settings["length"], "judged_on": judged_on, "judged_tokens": settings["judged_tokens"]}
     task = language(context.data, **options)
-    assert task.evaluate is not None
+
+    @torch.no_grad()
+    def judged(model: nn.Module) -> float:
+        assert task.evaluate is not None
+        return task.evaluate(model)[judged_on]["loss"]
+
     metrics: dict[str, Any] = {}
     first_phase_steps = 0
     if settings.get("smoothing"):
@@ -184,16 +191,13 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
             net_of(task, train(half, settings["run"], generator_seed(seed, "member", number), context))
             for number, half in enumerate(halves)
         ]
-        with torch.no_grad():
-            metrics["member_loss"] = task.evaluate(members[0])[judged_on]["loss"]
-            metrics["ensemble_loss"] = task.evaluate(MeanOf(members))[judged_on]["loss"]
+        metrics |= {"member_loss": judged(members[0]), "ensemble_loss": judged(MeanOf(members))}
         first_phase_steps = settings["run"]["updates"]
         task = taught_by(task, [member.to(context.device) for member in members])
     learned = train(task, settings["run"], seed, context)
     if len(learned.weights) > 1:
         both = MeanOf([net_of(task, learned, group) for group in range(len(learned.weights))])
-        with torch.no_grad():
-            metrics["ensemble_loss"] = task.evaluate(both)[judged_on]["loss"]
+        metrics["ensemble_loss"] = judged(both)
     metrics = {
         "loss": last(learned, judged_on, "loss"),
         **metrics,
@@ -334,7 +338,7 @@ def claims(results: Results) -> Sequence[Answer]:
         )
     )
     sync = sorted(config.sync, key=lambda group: group.workers)
-    for fewer_workers, more in zip(sync, sync[1:], strict=False):
+    for fewer_workers, more in pairwise(sync):
         if more.updates >= fewer_workers.updates:
             answers.append(
                 Claim(
