@@ -34,7 +34,8 @@ LANGUAGE = (
     "tuned_rates: [0.01]"
 )
 BATCH = (
-    "seeds: 2, net: {kind: mlp, hidden: [4]}, cases: 1297, epochs: 3, batch_sizes: [128, 256], base_rate: 0.1, "
+    "seeds: 2, net: {kind: mlp, hidden: [4]}, cases: 1297, epochs: 3, batch_sizes: [128, 256], "
+    "base_rates: {128: 0.1, 256: 0.1, 512: 0.1}, "
     "interval_steps: 2, evaluations: 4, tuned_base_rates: [0.1], held_out: 100"
 )
 
@@ -119,9 +120,7 @@ def test_exchange_interval_runs_draws_and_answers(record):
 
 def test_rates_of_both_recipes_are_asked_for():
     with pytest.raises(ValueError, match="give single and codistilled"):
-        exchange_interval.Config.model_validate(
-            yaml.safe_load(f"{{{EXCHANGE}}}") | {"rates": {"single": 1}}
-        )
+        exchange_interval.Config.model_validate(yaml.safe_load(f"{{{EXCHANGE}}}") | {"rates": {"single": 1}})
 
 
 # Language model
@@ -185,7 +184,7 @@ def test_more_workers_take_longer_simulated_steps():
 def test_image_batch_runs_draws_and_answers(record):
     found = record("image_batch", BATCH)
     arms = {_batch.arm_name(kind, size) for kind in _batch.KINDS for size in (128, 256)}
-    assert {row["arm"] for row in found.rows} == {*arms, _batch.tuning_name(0.1)}
+    assert {row["arm"] for row in found.rows} == {*arms, *(_batch.tuning_name(n, 0.1) for n in (128, 256, 512))}
     drawn = image_batch.figure(found)
     assert {row["panel"] for row in drawn.data} == {"curve", "end"}
     answers = image_batch.claims(found)
@@ -197,9 +196,7 @@ def test_image_batch_runs_draws_and_answers(record):
 
 
 def test_the_recipe_is_goyals_compressed():
-    config = image_batch.Config.model_validate(
-        yaml.safe_load(f"{{{BATCH}}}") | {"epochs": 90, "cases": 25600}
-    )
+    config = image_batch.Config.model_validate(yaml.safe_load(f"{{{BATCH}}}") | {"epochs": 90, "cases": 25600})
     arms = {arm.name: arm.settings["run"] for arm in image_batch.arms(config)}
     run = arms["plain.batch256"]
     assert run["updates"] == 9000
@@ -274,7 +271,7 @@ CHOSEN = {
     "churn": ("log_loss", lambda c: {f"tuning.{name}": c.rates.of(name) for name in churn.TUNED}),
     "exchange_interval": ("loss", lambda c: {f"tuning.{name}": rate for name, rate in c.rates.items()}),
     "language_model": ("loss", lambda c: {f"tuning.sync{g.workers}": g.learning_rate for g in c.sync}),
-    "image_batch": ("error_percent", lambda c: {"tuning": c.base_rate}),
+    "image_batch": ("error_percent", lambda c: {f"tuning.examples{n}": r for n, r in c.base_rates.items()}),
 }
 
 

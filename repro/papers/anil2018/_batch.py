@@ -3,10 +3,10 @@
 The leading underscore says that it is no experiment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Result
@@ -65,8 +65,9 @@ class Hardware(Section):
 class Config(Section):
     """``cases`` there are to train on, less ``held_out``; ``epochs`` and ``batch_sizes`` say how many steps a run has.
 
-    ``base_rate`` is for 256 examples and grows with the batch; warm-up and drops come at the shares of a run that
-    they have in Goyal et al.'s 90 epochs. ``burn_in_share``: of a run's steps, 3,000 of 7,250 in the paper.
+    ``base_rates`` are for 256 examples, by examples a step, and grow with these; where the linear rule holds all are
+    alike. Warm-up and drops come at the shares of a run that they have in Goyal et al.'s 90 epochs.
+    ``burn_in_share``: of a run's steps, 3,000 of 7,250 in the paper.
     """
 
     seeds: int = Field(3, ge=1)
@@ -75,14 +76,21 @@ class Config(Section):
     cases: PositiveInt
     epochs: PositiveFloat
     batch_sizes: tuple[PositiveInt, ...] = Field(min_length=1)
-    base_rate: PositiveFloat
+    base_rates: Mapping[PositiveInt, PositiveFloat]
     weight_decay: float = Field(1e-4, ge=0)
     interval_steps: PositiveInt
     burn_in_share: float = Field(0.4, ge=0, lt=1)
     evaluations: PositiveInt = 30
     kinds: tuple[Kind, ...] = ("plain", "twice", "codistilled", "codistilled_decay")
     tuned_base_rates: tuple[PositiveFloat, ...] = ()
-    held_out: int = Field(0, ge=0, description="training cases on which the base rate is tuned")
+    held_out: int = Field(0, ge=0, description="training cases on which base rates are tuned")
+
+    @model_validator(mode="after")
+    def _rates_are_there(self) -> "Config":
+        asked = [*self.batch_sizes, *(2 * size for size in self.batch_sizes if "twice" in self.kinds)]
+        if missing := sorted(set(asked) - set(self.base_rates)):
+            raise ValueError(f"base_rates: none for {missing[0]} examples a step; add it")
+        return self
 
     def steps(self, batch_size: int) -> int:
         """Updates of a run of one group with this batch."""
@@ -93,16 +101,19 @@ def arm_name(kind: Kind, batch_size: int) -> str:
     return f"{kind}.batch{batch_size}"
 
 
-def tuning_name(base_rate: float) -> str:
-    return f"tuning.rate{base_rate:g}"
+def tuning_name(examples: int, base_rate: float) -> str:
+    return f"tuning.examples{examples}.rate{base_rate:g}"
 
 
 def arms(config: Config) -> list[Arm]:
     shared = {"net": config.net.model_dump(mode="json")}
 
-    def settings(kind: Kind, batch_size: int, base_rate: float, held_out: int = 0) -> dict[str, Any]:
+    def settings(kind: Kind, batch_size: int, base_rate: float | None = None) -> dict[str, Any]:
+        """``base_rate``: a rate that is tried, on cases held out."""
         steps = config.steps(batch_size)
         examples = 2 * batch_size if kind == "twice" else batch_size
+        held_out = 0 if base_rate is None else config.held_out
+        base_rate = config.base_rates[examples] if base_rate is None else base_rate
         drops = [round(steps * drop / GOYAL_EPOCHS) for drop in DROPS]
         optimizer: dict[str, Any] = {
             "kind": "sgd",
@@ -125,13 +136,13 @@ def arms(config: Config) -> list[Arm]:
         return {**shared, "held_out": held_out, "run": run | config.hardware.model_dump(mode="json")}
 
     listed = [
-        Arm(arm_name(kind, batch_size), settings(kind, batch_size, config.base_rate), config.seeds)
+        Arm(arm_name(kind, batch_size), settings(kind, batch_size), config.seeds)
         for batch_size in config.batch_sizes
         for kind in config.kinds
     ]
-    smallest = min(config.batch_sizes)
     return listed + [
-        Arm(tuning_name(rate), settings("plain", smallest, rate, config.held_out), 1)
+        Arm(tuning_name(examples, rate), settings("plain", examples, rate), 1)
+        for examples in config.base_rates
         for rate in config.tuned_base_rates
     ]
 

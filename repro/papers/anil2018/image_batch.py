@@ -7,8 +7,9 @@ at a constant weight decay of 1e-4 and as good once it falls to 1e-5 and 0 where
 Here: a net of ReLUs on Fashion-MNIST (at scale ``quick`` on scikit-learn's digits) with Goyal et al.'s recipe (rate in
 proportion to the batch, warm-up, three drops, Nesterov, no decay of biases) compressed to fewer epochs, at several
 batches: one group, one of two codistilled groups (all data in orders of their own), the same with falling weight decay,
-and one group of twice the batch for as many steps. The base rate is tuned for one group at the smallest batch on cases
-held out; all others follow from it by the rule. The last test error is that of the last step, not the best.
+and one group of twice the batch for as many steps. Rates are tuned for one group of every batch, over one grid on
+cases held out; two groups use the rate of one, which favours the baseline. The last test error is that of the last
+step, not the best.
 
 ImageNet itself is ``anil2018.imagenet`` in ``config/cluster.yaml``; what it would cost is priced by the simulator and
 told beside its printed numbers, which stay ``not_run`` until somebody has run it.
