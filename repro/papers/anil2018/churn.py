@@ -14,7 +14,7 @@ and never used. Rates are tuned alike for every recipe on validation cases; ense
 Departures: another data set, so no printed number is judged, only directions; a smaller net. Two groups are stepped in
 one process with the arithmetic and the schedule of real runs with ``pickup: wait``; copies see all the data in orders
 of their own.
-Cost at scale ``paper``: about 5 (single) to 20 (codistilled) seconds of one core a run.
+Cost at scale ``paper``: about 8 (single nets) to 20 (codistilled pairs) seconds of one core a run.
 """
 
 from collections.abc import Sequence

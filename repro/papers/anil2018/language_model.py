@@ -261,7 +261,7 @@ def figure(results: Results) -> Drawing:
         ax.set_ylabel("test loss, nats a token")
         if top is not None:
             ax.set_ylim(min(row["mean"] for row in data) - 0.05, top)
-        legend(ax, fontsize=8.5)
+        legend(ax, fontsize=8.5, frameon=True, framealpha=0.85, edgecolor="none")
     tokens = config.length * config.sequences_per_worker
     caption = (
         f"Test loss of a {config.net.layers} x {config.net.hidden} LSTM with {config.net.words:,} words against steps, "
