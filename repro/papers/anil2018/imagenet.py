@@ -6,7 +6,7 @@ At scale ``paper`` the same code runs end to end on 25 classes of Tiny ImageNet 
 
 Departures: one process computes a group's batch in parts, one GPU after the other's work; batch norm sees a part at a
 time. Processes on many GPUs run the same task under ``python -m repro.codistill``.
-Cost: priced by ``anil2018.image_batch``'s rows; on one H100 about 14 hours an epoch-90 group at 2,500 images a second.
+Cost: priced by the simulator in the rows of ``anil2018.image_batch``.
 """
 
 from collections.abc import Sequence
