@@ -29,6 +29,7 @@ weight answers to those its unit answers to; that the norm behind a full layer l
 out, as in the authors' program.
 """
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -300,13 +301,13 @@ class _Perturbing:
             return slope
         if layer.mix == "tokens":  # it comes before the channels are mixed: all groups of its patch
             return slope.sum(-1, keepdim=True)
-        return slope.repeat_interleave(net.channels // net.groups, -1)
+        return slope.repeat_interleave(layer.units // net.groups, -1)
 
 
 @dataclass(frozen=True)
 class WeightPerturbation(_Perturbing):
-    """Directions over all weights and biases. ``shared`` draws by default: a direction of its own for every case costs
-    a copy of the weights a case, unless its noise is of rank one."""
+    """Directions over all weights and biases, ``shared`` by default: a direction of its own for every case takes a pass
+    of its own for every case, unless the noise is of rank one."""
 
     shared: bool = True
 
@@ -396,7 +397,8 @@ class UnitNoise:
 
     def _draw(self, number: int, shape: tuple[int, ...]) -> Tensor:
         cases = 1 if self.shared else self.batch
-        return _stacked(self.counter, self.kind, 4 * number + _UNIT, self.directions, (cases, *shape), self.like)
+        shape = (self.directions, cases, *shape)
+        return DRAWS[self.kind](self.counter, 4 * number + _UNIT, 0, shape).to(self.like)
 
 
 @dataclass(frozen=True)
@@ -412,6 +414,7 @@ class WeightNoise:
     with_head: bool
     like: Tensor
     _head: Layer = field(init=False)
+    _kept: dict[int, Tensor] = field(init=False, default_factory=dict)  # a single direction, which becomes the gradient
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_head", Layer("head", "channels", self.net.channels, self.net.classes))
@@ -423,10 +426,10 @@ class WeightNoise:
         bias = bias.unsqueeze(-1) if layer.mix == "tokens" else bias.unsqueeze(-2)
         if self.kind == "rank_one_signs":
             rows, columns = self._factors(number, layer)
-            return RANK_ONE[layer.mix](layer, rows, columns, x) + bias
+            return RANK_ONE[layer.mix](layer, rows, columns, x, bias)
         x = x if x.dim() == 4 else x.expand(self.directions, *x.shape)
         moved = [self._map(number, layer, direction, x[direction]) for direction in range(self.directions)]
-        return torch.stack(moved) + bias
+        return _stack(moved).add_(bias)
 
     def units(self, number: int) -> Tensor | None:
         """None: units get no noise of their own."""
@@ -453,14 +456,17 @@ class WeightNoise:
             rows, columns = self._factors(number, layer)
             left = (kept * rows).flatten(0, 1).unflatten(-1, (layer.groups, -1))
             right = columns.expand(*kept.shape[:2], -1).flatten(0, 1).unflatten(-1, (layer.groups, -1))
-            weight = torch.einsum("ngo,ngi->goi", left, right)
-            return {f"{layer.name}.weight": weight.view(layer.shape), f"{layer.name}.bias": bias}
-        weight = torch.zeros(layer.shape, dtype=self.like.dtype, device=self.like.device)
-        for direction in range(self.directions):
-            factor = kept[direction].expand(-1, layer.units).reshape(len(kept[direction]), *layer.shape[:-1], 1)
-            noise = self._full(number, layer, direction)
-            weight += noise.mul_(factor).sum(0)
-        return {f"{layer.name}.weight": weight, f"{layer.name}.bias": bias}
+            weight = left.permute(1, 2, 0) @ right.transpose(0, 1) if layer.groups > 1 else left[:, 0].T @ right[:, 0]
+            return {f"{layer.name}.weight": weight, f"{layer.name}.bias": bias}
+        total: Tensor | None = None
+        for direction, case in itertools.product(range(self.directions), range(self._cases())):
+            factor = kept[direction, case]
+            if len(factor) > 1:
+                factor = factor.view(*layer.shape[:-1], 1)
+            part = self._matrix(number, layer, direction, case).mul_(factor)
+            total = part if total is None else total.add_(part)
+        assert total is not None
+        return {f"{layer.name}.weight": total, f"{layer.name}.bias": bias}
 
     def _layer(self, number: int) -> Layer:
         return self._head if number == len(self.net.layers) else self.net.layers[number]
@@ -469,41 +475,47 @@ class WeightNoise:
         return 1 if self.shared else self.batch
 
     def _draw(self, number: int, use: int, shape: tuple[int, ...]) -> Tensor:
-        shape = (self._cases(), *shape)
-        return _stacked(self.counter, self.kind, 4 * number + use, self.directions, shape, self.like)
+        shape = (self.directions, self._cases(), *shape)
+        return DRAWS[self.kind](self.counter, 4 * number + use, 0, shape).to(self.like)
 
     def _factors(self, number: int, layer: Layer) -> tuple[Tensor, Tensor]:
         """u (directions, cases or 1, units) and v (directions, cases or 1, inputs)."""
         return self._draw(number, _WEIGHT, (layer.units,)), self._draw(number, _COLUMN, (layer.inputs,))
 
-    def _full(self, number: int, layer: Layer, direction: int) -> Tensor:
-        """(cases or 1, *weight's shape) of one direction."""
-        noise = DRAWS[self.kind](self.counter, 4 * number + _WEIGHT, direction, (self._cases(), *layer.shape))
-        return noise.to(self.like)
+    def _matrix(self, number: int, layer: Layer, direction: int, case: int) -> Tensor:
+        """The weight's noise for one direction and, unless it is shared, one case: the only one held at a time.
+
+        Where there is but one it is drawn for the tangent, kept, and turned into the gradient in place.
+        """
+        if number in self._kept:
+            return self._kept[number]
+        which = direction * self._cases() + case
+        noise = DRAWS[self.kind](self.counter, 4 * number + _WEIGHT, which, layer.shape).to(self.like)
+        if self.shared and self.directions == 1:
+            self._kept[number] = noise
+        return noise
 
     def _map(self, number: int, layer: Layer, direction: int, x: Tensor) -> Tensor:
-        noise = self._full(number, layer, direction)
         if self.shared:
-            return LINEAR[layer.mix](x, noise[0])
-        return torch.cat([LINEAR[layer.mix](x[n : n + 1], noise[n]) for n in range(self.batch)])
+            return LINEAR[layer.mix](x, self._matrix(number, layer, direction, 0))
+        cases = range(self.batch)
+        return torch.cat([LINEAR[layer.mix](x[n : n + 1], self._matrix(number, layer, direction, n)) for n in cases])
 
 
-def _rank_one_channels(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+def _rank_one_channels(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor, bias: Tensor) -> Tensor:
     if layer.groups == 1 and x.dim() == 3 and columns.shape[1] == 1:
-        along = F.linear(x, columns[:, 0]).movedim(-1, 0).unsqueeze(-1)  # one product for all directions
-        return along * rows.unsqueeze(-2)
+        along = F.linear(x, columns[:, 0]).movedim(-1, 0).contiguous().unsqueeze(-1)  # one product for all directions
+        return torch.addcmul(bias, along, rows.unsqueeze(-2))
     along = (x * columns.unsqueeze(-2)).unflatten(-1, (layer.groups, -1)).sum(-1, keepdim=True)
-    return (along * rows.unsqueeze(-2).unflatten(-1, (layer.groups, -1))).flatten(-2)
+    return (along * rows.unsqueeze(-2).unflatten(-1, (layer.groups, -1))).flatten(-2).add_(bias)
 
 
-def _rank_one_tokens(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
-    along: Tensor = columns.unsqueeze(-2) @ x
-    return along * rows.unsqueeze(-1)
+def _rank_one_tokens(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor, bias: Tensor) -> Tensor:
+    return torch.addcmul(bias, columns.unsqueeze(-2) @ x, rows.unsqueeze(-1))
 
 
 RANK_ONE = {"channels": _rank_one_channels, "groups": _rank_one_channels, "tokens": _rank_one_tokens}
 
 
-def _stacked(counter: Counter, kind: str, stream: int, directions: int, shape: tuple[int, ...], like: Tensor) -> Tensor:
-    draws = [DRAWS[kind](counter, stream, direction, shape) for direction in range(directions)]
-    return (torch.stack(draws) if directions > 1 else draws[0].unsqueeze(0)).to(like)
+def _stack(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts) if len(parts) > 1 else parts[0][None]

@@ -188,7 +188,7 @@ class Passed:
     x: Tensor
     norm_in: Normalised | None
     norm_out: Normalised | None
-    active: Tensor  # bool
+    active: Tensor  # 1 or 0
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def forward(net: Net, parameters: Parameters, x: Tensor, perturbed: Perturbation
             start = x
         norm_in = normalise(x, layer.norm_in) if layer.norm_in else None
         n = norm_in.value if norm_in else x
-        z = LINEAR[layer.mix](n, parameters[f"{layer.name}.weight"]) + _bias(layer, parameters)
+        z = LINEAR[layer.mix](n, parameters[f"{layer.name}.weight"], parameters[f"{layer.name}.bias"])
         if perturbed is not None and (noise := perturbed.weights(number, n)) is not None:
             z = z + step * noise
         norm_out = normalise(z, layer.norm_out) if layer.norm_out else None
@@ -224,7 +224,7 @@ def forward(net: Net, parameters: Parameters, x: Tensor, perturbed: Perturbation
         if layer.residual:
             z = z + start
         x = F.relu(z)
-        passed.append(Passed(n, norm_in, norm_out, x > 0))
+        passed.append(Passed(n, norm_in, norm_out, (x > 0).to(x.dtype)))
     blocks.append(x)
     pooled = x.mean(-2) if net.tokens > 1 else x.squeeze(-2)
     head_norm = normalise(pooled, 1) if net.norm_head else None
@@ -233,11 +233,6 @@ def forward(net: Net, parameters: Parameters, x: Tensor, perturbed: Perturbation
     if perturbed is not None and (noise := perturbed.head(features)) is not None:
         outputs = outputs + step * noise
     return Trace(tuple(passed), tuple(blocks), head_norm, features, outputs)
-
-
-def _bias(layer: Layer, parameters: Parameters) -> Tensor:
-    bias = parameters[f"{layer.name}.bias"]
-    return bias.unsqueeze(-1) if layer.mix == "tokens" else bias
 
 
 def tangents(net: Net, parameters: Parameters, trace: Trace, along: Perturbation,
@@ -253,17 +248,20 @@ def tangents(net: Net, parameters: Parameters, trace: Trace, along: Perturbation
         if number and layer.block != net.layers[number - 1].block:
             found.append(moved)
             moved = start = None if greedy else moved
+        noise = along.weights(number, passed.x)
         if moved is not None:
             moved = passed.norm_in.push(moved) if passed.norm_in else moved
-            moved = LINEAR[layer.mix](moved, parameters[f"{layer.name}.weight"])
-        moved = _plus(moved, along.weights(number, passed.x))
+            moved = LINEAR[layer.mix](moved, parameters[f"{layer.name}.weight"], into=noise)
+        else:
+            moved = noise
         if moved is not None and passed.norm_out:
             moved = passed.norm_out.push(moved)
         moved = _plus(moved, along.units(number))
         if layer.residual:
             moved = _plus(moved, start)
         if moved is not None:
-            moved = moved * passed.active
+            own = moved.shape[-3:] == passed.active.shape  # then it is of this pass alone: every noise is drawn anew
+            moved = moved.mul_(passed.active) if own else moved * passed.active
     found.append(moved)
     return found
 

@@ -1,8 +1,8 @@
 """Random directions as a function of a counter: a draw is made again where it is needed again, and never stored twice.
 
 Every draw is a block of a Philox stream (Salmon et al. 2011) whose key is the seed and the use it is for, and whose
-counter is the step and the direction. The bits do not depend on the machine, on the order of drawing, on how many
-directions are drawn beside it, or on the precision of what they perturb.
+counter is the step and the direction. A draw is the beginning of any longer draw of the same key and counter. It does
+not depend on what was drawn before, nor on the precision of what it perturbs.
 """
 
 import math
@@ -41,13 +41,12 @@ class Counter:
     def gaussian(self, stream: int, direction: int, shape: tuple[int, ...]) -> Tensor:
         """N(0, 1), float32 of ``shape``, by Box and Muller's transformation of two 32-bit uniforms."""
         size = math.prod(shape)
-        half = -(-size // 2)
-        pairs = torch.from_numpy(self.words(stream, direction, half).view(np.int32)).view(2, half)
+        pairs = torch.from_numpy(self.words(stream, direction, -(-size // 2)).view(np.int32)).view(-1, 2).T
         uniforms = pairs.float().mul_(2.0**-32).add_(0.5).clamp_(2.0**-33, 1.0)
         radius = uniforms[0].log_().mul_(-2.0).sqrt_()
         angle = uniforms[1].mul_(2.0 * math.pi)
-        both = torch.cat([angle.cos() * radius, angle.sin_().mul_(radius)])
-        return both[:size].view(shape)
+        both = torch.stack([angle.cos().mul_(radius), angle.sin_().mul_(radius)], 1)
+        return both.view(-1)[:size].view(shape)
 
 
 DRAWS: dict[str, Callable[[Counter, int, int, tuple[int, ...]], Tensor]] = {

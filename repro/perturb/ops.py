@@ -44,21 +44,31 @@ def normalise(x: Tensor, groups: int) -> Normalised:
     return Normalised((centred * inverse).flatten(-2), inverse, groups)
 
 
-# Linear maps. Weights: channels (out, in), tokens (out, in), groups (groups, out / groups, in / groups).
-def _over_channels(x: Tensor, weight: Tensor) -> Tensor:
-    return F.linear(x, weight)
+# Linear maps, with a bias (out,) where there is one, or added in place to ``into`` of the result's shape. Weights are
+# (out, in) over channels and over tokens, (groups, out / groups, in / groups) in groups. Rows are flattened by hand:
+# torch would turn some shapes into a product for every case.
+def _over_channels(x: Tensor, weight: Tensor, bias: Tensor | None = None, into: Tensor | None = None) -> Tensor:
+    rows = x.reshape(-1, x.shape[-1])
+    if into is not None:
+        into.view(-1, into.shape[-1]).addmm_(rows, weight.T)
+        return into
+    return F.linear(rows, weight, bias).view(*x.shape[:-1], -1)
 
 
-def _over_tokens(x: Tensor, weight: Tensor) -> Tensor:
-    return weight @ x
+def _over_tokens(x: Tensor, weight: Tensor, bias: Tensor | None = None, into: Tensor | None = None) -> Tensor:
+    mixed = weight @ x
+    mixed = mixed if bias is None else mixed.add_(bias.unsqueeze(-1))
+    return mixed if into is None else into.add_(mixed)
 
 
-def _in_groups(x: Tensor, weight: Tensor) -> Tensor:
+def _in_groups(x: Tensor, weight: Tensor, bias: Tensor | None = None, into: Tensor | None = None) -> Tensor:
     rows = _grouped(x, len(weight)).flatten(0, -3).transpose(0, 1)  # (groups, rows, in / groups)
-    return (rows @ weight.mT).transpose(0, 1).reshape(*x.shape[:-1], -1)
+    mixed = (rows @ weight.mT).transpose(0, 1).reshape(*x.shape[:-1], -1)
+    mixed = mixed if bias is None else mixed.add_(bias)
+    return mixed if into is None else into.add_(mixed)
 
 
-LINEAR: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+LINEAR: dict[str, Callable[..., Tensor]] = {
     "channels": _over_channels,
     "tokens": _over_tokens,
     "groups": _in_groups,
