@@ -354,11 +354,11 @@ class ActivityPerturbation(_Perturbing):
                     noise, slope = along.head(trace.features), slopes[-1]
                     assert noise is not None
                     assert slope is not None
-                    gradient |= head_gradient("head", (noise * slope.squeeze(-1)).mean(0), trace.features)
+                    gradient |= head_gradient("head", _mean(noise * slope.squeeze(-1)), trace.features)
                     continue
                 noise = along.units(number)
                 assert noise is not None
-                delta = (noise * self._for_units(net, number, slopes)).mean(0)
+                delta = _mean(noise * self._for_units(net, number, slopes))
                 gradient |= layer_gradient(net.layers[number], trace.passed[number], delta)[0]
         return Estimate(gradient, found.losses, trace.outputs)
 
@@ -379,13 +379,14 @@ class UnitNoise:
     shared: bool
     numbers: tuple[int, ...]
     like: Tensor
+    _kept: dict[int, Tensor] = field(init=False, default_factory=dict)
 
     def weights(self, number: int, x: Tensor) -> Tensor | None:
         """None: weights stay as they are."""
         return None
 
     def units(self, number: int) -> Tensor | None:
-        """Drawn anew at every call."""
+        """The same at every call."""
         if number not in self.numbers:
             return None
         return self._draw(number, (self.net.tokens, self.net.channels_after(number)))
@@ -396,9 +397,10 @@ class UnitNoise:
         return self._draw(number, (self.net.classes,)) if number in self.numbers else None
 
     def _draw(self, number: int, shape: tuple[int, ...]) -> Tensor:
-        cases = 1 if self.shared else self.batch
-        shape = (self.directions, cases, *shape)
-        return DRAWS[self.kind](self.counter, 4 * number + _UNIT, 0, shape).to(self.like)
+        if number not in self._kept:  # as large as the activations, which are kept as well
+            shape = (self.directions, 1 if self.shared else self.batch, *shape)
+            self._kept[number] = DRAWS[self.kind](self.counter, 4 * number + _UNIT, 0, shape).to(self.like)
+        return self._kept[number]
 
 
 @dataclass(frozen=True)
@@ -507,7 +509,8 @@ def _rank_one_channels(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor, b
         along = F.linear(x, columns[:, 0]).movedim(-1, 0).contiguous().unsqueeze(-1)  # one product for all directions
         return torch.addcmul(bias, along, rows.unsqueeze(-2))
     along = (x * columns.unsqueeze(-2)).unflatten(-1, (layer.groups, -1)).sum(-1, keepdim=True)
-    return (along * rows.unsqueeze(-2).unflatten(-1, (layer.groups, -1))).flatten(-2).add_(bias)
+    moved: Tensor = (along * rows.unsqueeze(-2).unflatten(-1, (layer.groups, -1))).flatten(-2)
+    return moved.add_(bias)
 
 
 def _rank_one_tokens(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor, bias: Tensor) -> Tensor:
@@ -517,5 +520,10 @@ def _rank_one_tokens(layer: Layer, rows: Tensor, columns: Tensor, x: Tensor, bia
 RANK_ONE = {"channels": _rank_one_channels, "groups": _rank_one_channels, "tokens": _rank_one_tokens}
 
 
+def _mean(noise: Tensor) -> Tensor:
+    """Over directions."""
+    return noise.mean(0) if len(noise) > 1 else noise.squeeze(0)
+
+
 def _stack(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts) if len(parts) > 1 else parts[0][None]
+    return torch.stack(parts) if len(parts) > 1 else parts[0].unsqueeze(0)

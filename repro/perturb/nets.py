@@ -224,7 +224,7 @@ def forward(net: Net, parameters: Parameters, x: Tensor, perturbed: Perturbation
         if layer.residual:
             z = z + start
         x = F.relu(z)
-        passed.append(Passed(n, norm_in, norm_out, (x > 0).to(x.dtype)))
+        passed.append(Passed(n, norm_in, norm_out, x.sign()))
     blocks.append(x)
     pooled = x.mean(-2) if net.tokens > 1 else x.squeeze(-2)
     head_norm = normalise(pooled, 1) if net.norm_head else None
@@ -256,11 +256,12 @@ def tangents(net: Net, parameters: Parameters, trace: Trace, along: Perturbation
             moved = noise
         if moved is not None and passed.norm_out:
             moved = passed.norm_out.push(moved)
-        moved = _plus(moved, along.units(number))
-        if layer.residual:
-            moved = _plus(moved, start)
+        own = moved is not None  # a tensor of this pass, and of full size; noise on units may be neither
+        if (noise := along.units(number)) is not None:
+            moved = noise if moved is None else moved.add_(noise)
+        if layer.residual and start is not None:
+            moved, own = start if moved is None else moved + start, moved is not None
         if moved is not None:
-            own = moved.shape[-3:] == passed.active.shape  # then it is of this pass alone: every noise is drawn anew
             moved = moved.mul_(passed.active) if own else moved * passed.active
     found.append(moved)
     return found

@@ -1,4 +1,4 @@
-"""Random directions as a function of a counter: a draw is made again where it is needed again, and never stored twice.
+"""Random directions as a function of a counter: a draw is kept once or made again where needed, never stored twice.
 
 Every draw is a block of a Philox stream (Salmon et al. 2011) whose key is the seed and the use it is for, and whose
 counter is the step and the direction. A draw is the beginning of any longer draw of the same key and counter. It does
