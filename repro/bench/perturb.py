@@ -2,10 +2,10 @@
 
 A step is the estimate of the gradient and a fused SGD update of a net 784-1024-1024-10 with batch 128, every weight and
 unit perturbed, the outputs' too. Steps of all kinds are timed in turn, a few of each in a row as in training, in one
-process, by CPU time on one thread, and compared by the fastest of each: whatever else the machine does only adds. Yardsticks: torch.func.jvp along one
-direction of signs over all weights, with the update; and a loop that estimates K = 8 directions one after the other by
-forward differences, as it is usually written. The second moment of rank-one estimates is held against the closed form
-for full directions.
+process, by CPU time on one thread, and compared by the fastest of each: whatever else the machine does only adds.
+Yardsticks: torch.func.jvp along one direction of signs over all weights, with the update; and a loop that estimates
+K = 8 directions one after the other by forward differences, as it is usually written. The second moment of rank-one
+estimates is held against the closed form for full directions.
 """
 
 import itertools

@@ -32,7 +32,7 @@ out, as in the authors' program.
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import torch
@@ -41,6 +41,7 @@ from torch import Tensor
 
 from repro.errors import UserError
 from repro.perturb import losses
+from repro.perturb.contrastive import contrast
 from repro.perturb.losses import Loss, cross_entropy
 from repro.perturb.nets import (
     Layer,
@@ -61,14 +62,6 @@ from repro.perturb.ops import LINEAR
 
 Kind = Literal["gaussian", "signs", "rank_one_signs"]
 Derivative = Literal["tangent", "one_sided", "central"]
-
-
-@dataclass(frozen=True)
-class Local:
-    """Losses of every block's own, replicated by patch, by group, or both."""
-
-    patches: bool = True
-    groups: bool = True
 
 
 @dataclass(frozen=True)
@@ -113,39 +106,89 @@ class Errors:
     losses: Tensor
 
 
+class LocalLosses(Protocol):
+    """Losses of blocks: whether they are replicated by patch and by group, and what they give to learn from."""
+
+    @property
+    def patches(self) -> bool: ...
+    @property
+    def groups(self) -> bool: ...
+
+    def errors(self, net: Net, parameters: Parameters, trace: Trace, batch: Batch) -> Errors:
+        """Gradients in the blocks' outputs, each block's of its own loss."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Supervised losses of every block's own head, replicated by patch, by group, or both."""
+
+    patches: bool = True
+    groups: bool = True
+
+    def errors(self, net: Net, parameters: Parameters, trace: Trace, batch: Batch) -> Errors:
+        """All heads learn exactly, the final one from features that it does not shape.
+
+        Raises:
+            UserError: the net has no heads at its blocks.
+        """
+        if not net.local_heads:
+            raise UserError("local losses need a head at every block: this net has only the final one")
+        final = errors(net, parameters, trace, batch)
+        heads, blocks = dict(final.heads), []
+        for block in range(net.blocks):
+            features, outputs, norm = local_head(net, parameters, trace, block)
+            error = losses.checked(batch.loss, outputs, batch.targets)[1] / len(batch)
+            heads |= head_gradient(f"head{block}", error, features)
+            delta = (error @ parameters[f"head{block}.weight"]) / net.tokens
+            blocks.append(norm.push(delta.unsqueeze(-2).expand(-1, net.tokens, -1)))
+        return replace(final, heads=heads, blocks=tuple(blocks))
+
+
+@dataclass(frozen=True)
+class Contrastive:
+    """At every block a loss for each patch, without labels (``repro.perturb.contrastive``); heads do not learn."""
+
+    temperature: float = 0.2
+    patches: bool = True
+    groups: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise UserError(f"the temperature must be above zero, not {self.temperature:g}")
+        if self.groups:
+            raise UserError("contrastive losses belong to whole patches: groups must stay off")
+
+    def errors(self, net: Net, parameters: Parameters, trace: Trace, batch: Batch) -> Errors:
+        """Losses are means over blocks and patches."""
+        found = [contrast(block, self.temperature) for block in trace.blocks]
+        each = torch.stack([values for values, _ in found]).mean(0)
+        return Errors({}, tuple(gradient for _, gradient in found), torch.zeros_like(trace.outputs), each)
+
+
 def errors(
     net: Net,
     parameters: Parameters,
     trace: Trace,
     batch: Batch,
-    local: Local | None = None,
+    local: LocalLosses | None = None,
     feedback: Parameters | None = None,
 ) -> Errors:
-    """Gradients of the mean loss at heads and blocks; through ``feedback`` weights of the heads where given."""
-    weights = parameters if feedback is None else feedback
+    """What is to be learned from: ``local`` losses, or the final head's, through ``feedback`` weights where given."""
+    if local is not None:
+        return local.errors(net, parameters, trace, batch)
     values, gradient = losses.checked(batch.loss, trace.outputs, batch.targets)
     gradient = gradient / len(values)
-    heads = head_gradient("head", gradient, trace.features)
-    if local is None:
-        last = at_last_block(net, trace, gradient @ weights["head.weight"])
-        return Errors(heads, (*[None] * (net.blocks - 1), last), gradient, values)
-    if not net.local_heads:
-        raise UserError("local losses need a head at every block: this net has only the final one")
-    blocks: list[Tensor | None] = []
-    for block in range(net.blocks):
-        features, outputs, norm = local_head(net, parameters, trace, block)
-        error = losses.checked(batch.loss, outputs, batch.targets)[1] / len(values)
-        heads |= head_gradient(f"head{block}", error, features)
-        delta = (error @ weights[f"head{block}.weight"]) / net.tokens
-        blocks.append(norm.push(delta.unsqueeze(-2).expand(-1, net.tokens, -1)))
-    return Errors(heads, tuple(blocks), gradient, values)
+    weights = parameters if feedback is None else feedback
+    last = at_last_block(net, trace, gradient @ weights["head.weight"])
+    blocks = (*[None] * (net.blocks - 1), last)
+    return Errors(head_gradient("head", gradient, trace.features), blocks, gradient, values)
 
 
 @dataclass(frozen=True)
 class Backprop:
     """The exact gradient; with ``local`` losses that of the blocks' own, greedily (replicas add up to it)."""
 
-    local: Local | None = None
+    local: LocalLosses | None = None
 
     def __call__(self, net: Net, parameters: Parameters, batch: Batch, counter: Counter) -> Estimate:
         trace = forward(net, parameters, batch.x)
@@ -229,7 +272,7 @@ class _Perturbing:
     derivative: Derivative = "tangent"
     step: float = 0.0  # s.d. of the noise of finite differences
     exact_head: bool = True
-    local: Local | None = None
+    local: LocalLosses | None = None
 
     def __post_init__(self) -> None:
         check_kind(self.noise)

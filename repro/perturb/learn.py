@@ -1,4 +1,4 @@
-"""Training by any estimator: momentum SGD, resumable, every draw keyed by (seed, step) and every order by (seed, epoch).
+"""Training by any estimator: momentum SGD, resumable, draws keyed by (seed, step) and orders by (seed, epoch).
 
 It differs from ``repro.training.loop`` in that gradients come from an estimator instead of from autograd.
 """

@@ -8,6 +8,9 @@ from repro.perturb import nets
 from repro.perturb.estimators import Backprop, Batch, UnitNoise, WeightNoise, WeightPerturbation
 from repro.perturb.noise import Counter
 
+# torch's own forward mode compiles a part of itself in a way that torch deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script.:DeprecationWarning")
+
 MNIST = {"side": 28, "colours": 1, "classes": 10}
 CIFAR = {"side": 32, "colours": 3, "classes": 10}
 MIXERS = {
