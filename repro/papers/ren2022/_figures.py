@@ -40,8 +40,9 @@ def _line(method: str) -> dict[str, Any]:
     if method == "frozen":
         return {"color": PRINTED, "ls": "--", "marker": "x"}
     number = STYLE[method]
-    return {"color": COLOURS[number % len(COLOURS)], "ls": "-" if number < len(COLOURS) else ":",
-            "marker": MARKERS[number % len(MARKERS)]}  # fmt: skip
+    again = number >= len(COLOURS)  # of the colours; other markers go with them
+    return {"color": COLOURS[number % len(COLOURS)], "ls": ":" if again else "-",
+            "marker": MARKERS[(number + 4 * again) % len(MARKERS)]}  # fmt: skip
 
 
 def _curve(results: Results, arm: str, split: str, cases: int) -> dict[int, list[float]]:
@@ -54,65 +55,74 @@ def _curve(results: Results, arm: str, split: str, cases: int) -> dict[int, list
 
 
 def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], str]) -> Drawing:
-    """A row of panels a net: test error by method, and test and train error against compute."""
+    """A row of panels a net: errors at the end, test and train error against epochs, test error against compute."""
     published = load_published() if results.data == "mnist" else {}
-    figure, panels = axes(3, len(study.nets), width_in=13.0, height_in=4.4 * len(study.nets))
+    figure, panels = axes(4, len(study.nets), width_in=16.0, height_in=4.2 * len(study.nets) + 0.7)
     data: list[dict[str, Any]] = []
     counts: list[int] = []
     for number, net in enumerate(study.nets):
-        bars, test_panel, train_panel = panels[3 * number : 3 * number + 3]
+        bars, test_panel, train_panel, compute_panel = panels[4 * number : 4 * number + 4]
         shown = [m for m in net.methods if results.values(arm_name(net.name, m), "test_errors")]
         for position, method in enumerate(shown):
             arm = arm_name(net.name, method)
             rows = [r for r in results.rows if r["arm"] == arm]
             cases = {split: int(rows[0][f"{split}_cases"]) for split in ("test", "train")}
-            for split, filled in (("test", True), ("train", False)):
-                values = [100 * r[f"{split}_errors"] / cases[split] for r in rows]
-                data.append(row_of(values, net=net.name, method=method, split=split, panel="final"))
-                mark = data[-1]
-                line = _line(method)
-                down = 0.0 if mark["low"] is None else mark["mean"] - mark["low"]
-                up = 0.0 if mark["high"] is None else mark["high"] - mark["mean"]
-                bars.errorbar(
-                    [mark["mean"]], [position + (0.12 if filled else -0.12)], xerr=[[down], [up]], fmt=line["marker"],
-                    color=line["color"], mfc=line["color"] if filled else "white", capsize=3,
-                )  # fmt: skip
             counts.append(len(rows))
-            name = printed.get((net.name.replace("-", "/"), method))
-            if name and (row := published.get(name)) and row.value is not None:
-                bars.plot([row.value] * 2, [position - 0.3, position + 0.34], color=PRINTED, lw=2.2, zorder=0)
-                data[-2] |= {"printed": row.value, "printed_low": row.low, "printed_high": row.high}
-            per_epoch = rows[0]["multiply_adds_per_case"] * cases["train"] / 1e12
+            for split in ("test", "train"):
+                errors = [100 * r[f"{split}_errors"] / cases[split] for r in rows]
+                row = row_of(errors, net=net.name, method=method, split=split, panel="final")
+                _across(bars, position + (0.12 if split == "test" else -0.12), row, _line(method), split == "test")
+                name = printed.get((net.name.replace("-", "/"), method))
+                if split == "test" and name and (known := published.get(name)) and known.value is not None:
+                    bars.plot([known.value] * 2, [position - 0.34, position + 0.34], color=PRINTED, lw=2.2, zorder=0)
+                    row |= {"printed": known.value, "printed_low": known.low, "printed_high": known.high}
+                data.append(row)
+            per_epoch = rows[0]["multiply_adds_per_case"] * cases["train"] / 1e9
             for split, panel in (("test", test_panel), ("train", train_panel)):
                 curve = _curve(results, arm, split, cases[split])
                 means = {epoch: t_interval(values)[0] for epoch, values in sorted(curve.items())}
-                panel.plot(
-                    [e * per_epoch for e in means], list(means.values()), ms=4, label=NAMES[method], **_line(method)
-                )
-                data += [
-                    row_of(values, net=net.name, method=method, split=split, panel="curve", epoch=epoch)
-                    | {"teramultiply_adds": epoch * per_epoch}
-                    for epoch, values in sorted(curve.items())
-                ]
+                style = _line(method) | {"ms": 4, "label": NAMES[method] if split == "test" else None}
+                panel.plot(list(means), list(means.values()), **style)
+                if split == "test":
+                    compute_panel.plot([e * per_epoch for e in means], list(means.values()), ms=4, **_line(method))
+                for epoch, values in sorted(curve.items()):
+                    row = row_of(values, net=net.name, method=method, split=split, panel="curve", epoch=epoch)
+                    data.append(row | {"giga_multiply_adds": epoch * per_epoch})
         bars.set_yticks(range(len(shown)), [NAMES[m] for m in shown])
         bars.set_ylim(len(shown) - 0.4, -0.6)
+        bars.set_xlim(left=0)
         bars.set_xlabel("error, %")
         bars.set_title(f"LocalMixer {net.name.replace('-', '/')}: at the end")
-        for split, panel in (("test", test_panel), ("train", train_panel)):
-            panel.set_xlabel("compute, 10¹² multiply-adds")
-            panel.set_ylabel(f"{split} error, %")
-            panel.set_title(f"{split} error against compute")
-            if split == "test" and shown:
-                panel.legend(fontsize=9, ncols=2 if len(shown) > 5 else 1)
+        for panel, x, y in (
+            (test_panel, "epochs", "test"),
+            (train_panel, "epochs", "train"),
+            (compute_panel, "compute, 10⁹ multiply-adds", "test"),
+        ):
+            panel.set_xlabel(x)
+            panel.set_ylabel(f"{y} error, %")
+            panel.set_ylim(bottom=0)
+    named: dict[str, Any] = {}
+    for panel in panels:
+        named |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+    if named:
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=10)
     caption = (
         "Errors of LocalMixer trained by each method at its own best rate, chosen on held-out training cases. Left: "
         "after the last epoch, filled: test, open: train, bars: 95 % t-intervals over seeds "
-        f"({number_of(counts)}). Middle and right: means against multiply-adds of linear maps. Grey, dashed: only the "
-        "heads learn, on frozen random features. "
+        f"({number_of(counts)}). Then means against epochs and against multiply-adds of linear maps. Grey, dashed: only "
+        "the heads learn, on frozen random features. "
     )
     if published:
         caption += "Grey strokes: printed test errors (Ren et al. 2022, Table 3). "
     return Drawing(figure, data, caption + scope(results))
+
+
+def _across(ax: Axes, y: float, row: Mapping[str, Any], line: Mapping[str, Any], filled: bool) -> None:
+    """A mean and its interval, lying."""
+    down = 0.0 if row["low"] is None else row["mean"] - row["low"]
+    up = 0.0 if row["high"] is None else row["high"] - row["mean"]
+    face = line["color"] if filled else "white"
+    ax.errorbar([row["mean"]], [y], xerr=[[down], [up]], fmt=line["marker"], color=line["color"], mfc=face, capsize=3)
 
 
 def variances(results: Results) -> Drawing:
@@ -133,10 +143,8 @@ def variances(results: Results) -> Drawing:
                 continue
             row = row_of(values, panel="ratio", estimate=key, width=point[0], depth=point[1], batch=point[2])
             data.append(row)
-            down = 0.0 if row["low"] is None else row["mean"] - row["low"]
-            up = 0.0 if row["high"] is None else row["high"] - row["mean"]
             y = position + 0.09 * (shift - (len(points(config)) - 1) / 2)
-            left.errorbar([row["mean"]], [y], xerr=[[down], [up]], fmt=MARKERS[position], color=COLOURS[position], ms=4)
+            _across(left, y, row, {"color": COLOURS[position], "marker": MARKERS[position]}, True)
     left.axvline(1, color=PRINTED, ls="--", lw=1.5)
     left.set_yticks(range(len(keys)), [labels[key] for key in keys])
     left.set_ylim(len(keys) - 0.4, -0.6)
@@ -151,7 +159,7 @@ def variances(results: Results) -> Drawing:
         for number, key in enumerate([*FORMULAS, "units_own_at_once"]):
             marks: list[Mark] = []
             for value in sorted(values_of):
-                width, depth, batch = (*middle[:place], value, *middle[place + 1 :])
+                width, depth, batch = (value if place == i else m for i, m in enumerate(middle))
                 noise = list(results.values(point_name(width, depth, batch), f"{key}_noise").values())
                 if noise:
                     row = row_of(noise, panel=name, estimate=key, width=width, depth=depth, batch=batch)
@@ -162,14 +170,17 @@ def variances(results: Results) -> Drawing:
         ax.set_yscale("log")
         plain_ticks(ax.xaxis, sorted(values_of))
         ax.set_xlabel(name)
+        means = [row["mean"] for row in data if row["panel"] == name]
+        if means:
+            ax.set_ylim(min(means) / 3, max(means) * 3)
     panels[1].set_ylabel("variance over squared gradient")
     figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
     seeds = [len(results.values(point_name(*point), "weights")) for point in points(config)]
     caption = (
         "Variance of gradient estimates on real gradients. Left: measured over predicted (Ren et al. 2022, Table 1; "
-        "the last row's formula for signs is ours), each point a width, depth and batch. Right: variance over the squared "
-        f"gradient. Of weights: all hidden layers at once; of units: the first layer. 95 % t-intervals over seeds "
-        f"({number_of(seeds)}). "
+        "the last row's formula for signs is ours), each point a width, depth and batch. Right: variance over the "
+        "squared gradient. Of weights: all hidden layers at once; of units: the first layer. 95 % t-intervals over "
+        f"seeds ({number_of(seeds)}); those that leave a panel are cut off. "
     )
     return Drawing(figure, data, caption + scope(results))
 
@@ -240,9 +251,12 @@ def steps_to_target(results: Results, config: Any) -> Drawing:
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xlabel(what)
+        if data:
+            ax.set_ylim(min(row["mean"] for row in data) / 3, 2.5 * config.max_steps)
+    plain_ticks(panels[0].xaxis, sorted({row["weights"] for row in data}))
     plain_ticks(panels[1].xaxis, sorted(config.widths))
     panels[0].annotate(
-        "not reached", (0.02, config.max_steps), (0, -13), xycoords=("axes fraction", "data"),
+        "not reached", (0.02, config.max_steps), (0, 5), xycoords=("axes fraction", "data"),
         textcoords="offset points", color="#666666", fontsize=10,
     )  # fmt: skip
     panels[0].set_ylabel(f"steps to training loss {config.target_loss:g}")
@@ -268,13 +282,10 @@ def contrasts(results: Results, config: Any, names: Mapping[str, str]) -> Drawin
                 continue
             row = row_of(values, way=way, split=split)
             data.append(row)
-            down = 0.0 if row["low"] is None else row["mean"] - row["low"]
-            up = 0.0 if row["high"] is None else row["high"] - row["mean"]
             colour = PRINTED if way == "random" else COLOURS[position]
-            ax.errorbar(
-                [row["mean"]], [position + (0.1 if filled else -0.1)], xerr=[[down], [up]], fmt=MARKERS[position],
-                color=colour, mfc=colour if filled else "white", capsize=3, ms=8,
-            )  # fmt: skip
+            _across(
+                ax, position + (0.1 if filled else -0.1), row, {"color": colour, "marker": MARKERS[position]}, filled
+            )
     ax.set_yticks(range(len(config.ways)), [names[way] for way in config.ways])
     ax.set_ylim(len(config.ways) - 0.5, -0.5)
     ax.set_xlim(left=0)
