@@ -23,25 +23,35 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Normalised:
-    """``value`` = (x - mean) / s.d. within each of ``groups`` groups of channels; ``inverse`` is 1 / s.d."""
+    """``value`` = (x - mean) / s.d. within each of ``groups`` groups of channels; ``inverse`` is 1 / s.d.
+
+    By torch's fused kernels, which take each group as a row.
+    """
 
     value: Tensor
-    inverse: Tensor  # (..., groups, 1)
+    x: Tensor
+    mean: Tensor  # (..., groups, 1)
+    inverse: Tensor
     groups: int
 
     def push(self, tangent: Tensor) -> Tensor:
-        """How the value moves when x moves along ``tangent``. The derivative is symmetric: also its transpose."""
-        d, y = _grouped(tangent, self.groups), _grouped(self.value, self.groups)
-        moved = d - d.mean(-1, keepdim=True) - y * (d * y).mean(-1, keepdim=True)
-        return (moved * self.inverse).flatten(-2)
+        """How the value moves when x moves along ``tangent``, which may have one more leading axis. The derivative is
+        symmetric: also its transpose, which is why torch's backward kernel computes it."""
+        if tangent.dim() > self.x.dim():
+            parts = [self.push(part) for part in tangent]
+            return torch.stack(parts) if len(parts) > 1 else parts[0].unsqueeze(0)
+        rows, x = _grouped(tangent, self.groups).contiguous(), _grouped(self.x, self.groups)
+        moved: Tensor = torch.ops.aten.native_layer_norm_backward(
+            rows, x, x.shape[-1:], self.mean, self.inverse, None, None, [True, False, False]
+        )[0]
+        return moved.flatten(-2)
 
 
 def normalise(x: Tensor, groups: int) -> Normalised:
     """Layer norm over each group of channels, without gain or bias."""
-    grouped = _grouped(x, groups)
-    centred = grouped - grouped.mean(-1, keepdim=True)
-    inverse = (centred.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
-    return Normalised((centred * inverse).flatten(-2), inverse, groups)
+    grouped = _grouped(x.contiguous(), groups)
+    value, mean, inverse = torch.native_layer_norm(grouped, grouped.shape[-1:], None, None, EPSILON)
+    return Normalised(value.flatten(-2), x.contiguous(), mean, inverse, groups)
 
 
 # Linear maps, with a bias (out,) where there is one, or added in place to ``into`` of the result's shape. Weights are

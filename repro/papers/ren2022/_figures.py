@@ -109,7 +109,7 @@ def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], s
     caption = (
         "Errors of LocalMixer trained by each method at its own best rate, chosen on held-out training cases. Left: "
         "after the last epoch, filled: test, open: train, bars: 95 % t-intervals over seeds "
-        f"({number_of(counts)}). Then means against epochs and against multiply-adds of linear maps. Grey, dashed: only "
+        f"({number_of(counts)}). Then means against epochs and against multiply-adds of linear maps. Grey: only "
         "the heads learn, on frozen random features. "
     )
     if published:

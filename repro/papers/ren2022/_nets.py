@@ -34,7 +34,7 @@ from repro.training.curves import Point
 from repro.training.loop import DivergedError
 
 VALIDATION = "validation.json"
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 50
 
 # What each method is: made from the net and a seed, by which fixed feedback is drawn.
 ESTIMATORS: Mapping[str, Callable[[Net, int], Estimator]] = {
