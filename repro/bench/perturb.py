@@ -63,6 +63,7 @@ def estimator_step(net: Net, batch: Batch, estimator: Estimator) -> Callable[[],
 
     @torch.no_grad()
     def step() -> None:
+        optimizer.zero_grad(set_to_none=True)  # first, as above: the new gradient takes the old one's memory
         estimate = estimator(net, {n: p.detach() for n, p in parameters.items()}, batch, Counter(0, next(steps)))
         for name, value in estimate.gradient.items():
             parameters[name].grad = value
@@ -82,6 +83,7 @@ def functional_step(batch: Batch, tangent: Callable[..., Mapping[str, Tensor]]) 
         return F.cross_entropy(torch.func.functional_call(model, dict(parameters), (x,)), batch.targets)
 
     def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             values = {name: p.detach() for name, p in model.named_parameters()}
             gradient = tangent(loss, values)
@@ -153,6 +155,7 @@ def measure() -> list[Measurement]:
         "backprop": Backprop(),
         "forward_gradient": WeightPerturbation(exact_head=False),
         "forward_gradient.gaussian": WeightPerturbation(noise="gaussian", exact_head=False),
+        "forward_gradient.rank_one": WeightPerturbation(noise="rank_one_signs", exact_head=False),
         "activity": ActivityPerturbation(exact_head=False),
         "activity.gaussian": ActivityPerturbation(noise="gaussian", exact_head=False),
         "weight_rank_one": WeightPerturbation(DIRECTIONS, "rank_one_signs", exact_head=False),
@@ -161,7 +164,8 @@ def measure() -> list[Measurement]:
     steps["yardstick.func_jvp"] = functional_step(batch, by_jvp)
     steps["yardstick.loop_k8"] = functional_step(batch, by_loop)
     seconds = fastest_seconds(steps)
-    targets = {"forward_gradient": "<= 1.1", "activity": "<= 1.1", "weight_rank_one": "<= 2.5"}
+    targets = dict.fromkeys(("forward_gradient", "forward_gradient.rank_one", "activity"), "<= 1.1")
+    targets["weight_rank_one"] = "<= 2.5"
     rows = [Measurement("perturb.autograd", "CPU time of a backprop step", 1e3 * seconds.pop("autograd"), "ms")]
     base = rows[0].value / 1e3
     rows += [
@@ -171,6 +175,6 @@ def measure() -> list[Measurement]:
     moment = moment_ratio(net, batch)
     rows += [
         Measurement("perturb.weight_rank_one", "second moment over full directions", moment, "x"),
-        Measurement("perturb.weight_rank_one", "its distance from 1", abs(moment - 1), "", "<= 0.03"),
+        Measurement("perturb.weight_rank_one", "distance of that from 1", abs(moment - 1), "", "<= 0.03"),
     ]
     return rows

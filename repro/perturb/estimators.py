@@ -219,7 +219,7 @@ class FeedbackAlignment:
 
     def __call__(self, net: Net, parameters: Parameters, batch: Batch, counter: Counter) -> Estimate:
         trace = forward(net, parameters, batch.x)
-        feedback = dict(self.feedback)
+        feedback = {name: value.to(batch.x) for name, value in self.feedback.items()}
         found = errors(net, parameters, trace, batch, None, feedback)
         return Estimate(found.heads | backward(net, feedback, trace, found.blocks), found.losses, trace.outputs)
 
@@ -247,7 +247,7 @@ class DirectFeedbackAlignment:
         found = errors(net, parameters, trace, batch)
         gradient = dict(found.heads)
         for layer, passed, feedback in zip(net.layers, trace.passed, self.feedback, strict=True):
-            delta = (found.outputs @ feedback).unsqueeze(-2) / net.tokens * passed.active
+            delta = (found.outputs @ feedback.to(found.outputs)).unsqueeze(-2) / net.tokens * passed.active
             gradient |= layer_gradient(layer, passed, delta)[0]
         return Estimate(gradient, found.losses, trace.outputs)
 

@@ -15,11 +15,13 @@ from repro.papers.ren2022._nets import (
     EVALUATION_BATCH,
     VALIDATION,
     best_rate,
+    case_tensors,
     curves,
     errors,
     image_set,
     mixer_for,
     part,
+    start,
 )
 from repro.perturb.estimators import (
     ActivityPerturbation,
@@ -47,7 +49,8 @@ def estimators(temperature: float) -> Mapping[str, Estimator]:
 @torch.no_grad()
 def features(net: Net, parameters: Parameters, images: Tensor, patches: int) -> Tensor:
     """What the readout sees, (cases, 1, channels): the mean over patches of the last block, normalised."""
-    batches = patches_of(images, patches).split(EVALUATION_BATCH)
+    device = parameters["head.weight"].device
+    batches = patches_of(images, patches).to(device).split(EVALUATION_BATCH)
     return torch.cat([forward(net, parameters, batch).features for batch in batches]).unsqueeze(1)
 
 
@@ -65,16 +68,16 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
         learning["learning_rate"] = best_rate(context.inputs.values())
     net, patches = mixer_for(settings["net"], data), settings["net"]["patches"]
     key = 1000 + seed if settings["tuning"] else seed
-    parameters = net.initial(key)
+    parameters = start(net, key, context.device)
     metrics: dict[str, Any] = {"learning_rate": learning["learning_rate"], "parameters": net.parameter_count()}
     found: list[tuple[int, int, str, str, float]] = []
     if settings["way"] in (ways := estimators(settings["temperature"])):
-        x = patches_of(train.images, patches)
+        x, y = case_tensors(train, patches, context.device)
         try:
             points = learn(
                 parameters,
                 by(net, ways[settings["way"]]),
-                lambda index: Batch(x[index], train.labels[index]),
+                lambda index: Batch(x[index], y[index]),
                 len(x) - len(x) % learning["batch_size"],  # a last batch of one case has nothing to disagree with
                 Learning(**learning),
                 seed=key,
@@ -85,21 +88,22 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
         except UserError:
             if not settings["tuning"]:
                 raise
-            parameters = net.initial(key)  # a rate that is too high: as good as not having learned
+            parameters = start(net, key, context.device)  # a rate that is too high: as good as not having learned
     readout = mlp((net.channels, net.classes))
-    head = readout.initial(key)
+    head = start(readout, key, context.device)
     seen, shown = (features(net, parameters, cases.images, patches) for cases in (train, judged))
+    labels = train.labels.to(context.device)
     points = learn(
         head,
         by(readout, Backprop()),
-        lambda index: Batch(seen[index], train.labels[index]),
+        lambda index: Batch(seen[index], labels[index]),
         len(seen),
         Learning(**settings["readout"]),
         seed=key,
         name=f"{context.name}, readout",
     )
     for name, cases, inputs in (("train", train, seen), (split, judged, shown)):
-        metrics[f"{name}_errors"] = errors(readout, head, inputs, cases.labels)
+        metrics[f"{name}_errors"] = errors(readout, head, inputs, cases.labels.to(context.device))
         metrics[f"{name}_cases"] = len(cases)
     if settings["tuning"]:
         content = {"learning_rate": learning["learning_rate"], "errors": metrics["validation_errors"]}

@@ -74,6 +74,16 @@ def mixer_for(shape: Mapping[str, int], data: ImageSet) -> Net:
     return local_mixer(**shape, side=image.shape[-1], colours=colours, classes=len(data.classes))
 
 
+def case_tensors(cases: LabelledImages, patches: int, device: str) -> tuple[Tensor, Tensor]:
+    """Tokens and labels, on the device."""
+    return patches_of(cases.images, patches).to(device), cases.labels.to(device)
+
+
+def start(net: Net, seed: int, device: str) -> Parameters:
+    """Initial parameters, the same on every device."""
+    return {name: value.to(device) for name, value in net.initial(seed).items()}
+
+
 @torch.no_grad()
 def errors(net: Net, parameters: Parameters, tokens: Tensor, labels: Tensor) -> int:
     """Wrong answers of the final head."""
@@ -103,9 +113,8 @@ def run_study(arm: Arm, seed: int, context: Context) -> Result:
     net = mixer_for(settings["net"], data)
     estimator = ESTIMATORS[settings["method"]](net, seed + 1)
     patches = settings["net"]["patches"]
-    device = torch.device(context.device)
-    x, y = patches_of(train.images, patches).to(device), train.labels.to(device)
-    splits = {s: (patches_of(c.images, patches).to(device), c.labels.to(device)) for s, c in judged.items()}
+    x, y = case_tensors(train, patches, context.device)
+    splits = {split: case_tensors(cases, patches, context.device) for split, cases in judged.items()}
     splits["train"] = (x, y)
 
     def evaluate(parameters: Parameters) -> dict[str, dict[str, float]]:
@@ -113,7 +122,7 @@ def run_study(arm: Arm, seed: int, context: Context) -> Result:
 
     # The seed of a tuning run is that of no other run: weights and orders of the two are keyed apart.
     key = 1000 + seed if settings["tuning"] else seed
-    parameters = {name: value.to(device) for name, value in net.initial(key).items()}
+    parameters = start(net, key, context.device)
     metrics: dict[str, Any] = {
         "learning_rate": learning.learning_rate,
         "parameters": net.parameter_count(),

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from repro.experiment import Arm, Context, Result
-from repro.papers.ren2022._nets import image_set
+from repro.papers.ren2022._nets import case_tensors, image_set, start
 from repro.perturb.estimators import ActivityPerturbation, Backprop, Batch, Estimator, WeightPerturbation
-from repro.perturb.nets import Net, Parameters, mlp, patches_of
+from repro.perturb.nets import Net, Parameters, mlp
 from repro.perturb.noise import Counter
 from repro.training.keys import generator_seed
 
@@ -52,16 +52,16 @@ def moments(values: Tensor, squares: Tensor, cases: int) -> Moments:
 def measure(arm: Arm, seed: int, context: Context) -> Result:
     """``<estimate>_ratio``: measured over predicted variance; ``<estimate>_noise``: variance over squared gradient."""
     settings, data = arm.settings, image_set(context.data)
-    x, y = patches_of(data.train.images, 1), data.train.labels
+    x, y = case_tensors(data.train, 1, context.device)
     net = mlp((x.shape[-1], *[settings["width"]] * settings["depth"], len(data.classes)))
     generator = torch.Generator().manual_seed(generator_seed(seed, "variance"))
-    parameters = _warmed_up(net, seed, x, y, settings["warm_up_steps"], generator)
+    parameters = start(net, seed, context.device)
+    _warm_up(net, parameters, x, y, settings["warm_up_steps"], generator)
     pool = torch.randperm(len(x), generator=generator)[: settings["pool"]]
     x, y = x[pool], y[pool]
 
     names = [f"{layer.name}.{part}" for layer in net.layers for part in ("weight", "bias")]
-    sums = {name: torch.zeros(net.shapes()[name]) for name in names}
-    squares = {name: torch.zeros(net.shapes()[name]) for name in names}
+    sums, squares = ({name: torch.zeros_like(parameters[name]) for name in names} for _ in range(2))
     for case in range(len(x)):
         one = Batch(x[case : case + 1], y[case : case + 1])
         gradient = Backprop()(net, parameters, one, Counter(0)).gradient
@@ -106,10 +106,8 @@ def _flat(gradient: Mapping[str, Tensor], names: list[str]) -> Tensor:
     return torch.cat([gradient[name].flatten() for name in names])
 
 
-def _warmed_up(net: Net, seed: int, x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> Parameters:
-    parameters = net.initial(seed)
+def _warm_up(net: Net, parameters: Parameters, x: Tensor, y: Tensor, steps: int, generator: torch.Generator) -> None:
     for _ in range(steps):
         rows = torch.randint(len(x), (64,), generator=generator)
         for name, value in Backprop()(net, parameters, Batch(x[rows], y[rows]), Counter(0)).gradient.items():
             parameters[name].sub_(value, alpha=0.1)
-    return parameters

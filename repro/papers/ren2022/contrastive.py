@@ -7,8 +7,8 @@ learn LocalMixer by InfoNCE on two augmented views, with losses by block, patch 
 Here: the talk's variant in a small LocalMixer. Every block has a contrastive loss for each patch
 (``repro.perturb.contrastive``), nothing travels between blocks, and hidden layers never see a label; then a linear
 readout learns from the mean of the last block's patches, with labels. Arms: greedy activity perturbation, greedy weight
-perturbation, greedy backprop of the same losses, backprop of all blocks' losses through the whole net, and features
-left at random, the control. Every arm's rate is tuned on held-out cases by the readout's errors.
+perturbation, greedy backprop of the same losses, and features left at random, the control. Every arm's rate is tuned
+on held-out cases by the readout's errors.
 
 Departures: no augmented views: patches of one image are each other's views, as the talk has it; small nets and short
 runs; ordinary SGD. None of Table 4's numbers is held against ours.

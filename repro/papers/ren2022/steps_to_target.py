@@ -64,18 +64,18 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
     from repro.errors import UserError
-    from repro.papers.ren2022._nets import ESTIMATORS, image_set
+    from repro.papers.ren2022._nets import ESTIMATORS, case_tensors, image_set, start
     from repro.perturb.estimators import Batch
     from repro.perturb.losses import cross_entropy
-    from repro.perturb.nets import forward, mlp, patches_of
+    from repro.perturb.nets import forward, mlp
     from repro.perturb.noise import Counter
     from repro.training.keys import generator_seed
 
     settings, data = arm.settings, image_set(context.data)
-    x, y = patches_of(data.train.images, 1), data.train.labels
+    x, y = case_tensors(data.train, 1, context.device)
     net = mlp((x.shape[-1], settings["width"], len(data.classes)))
     estimator = ESTIMATORS[settings["method"]](net, seed)
-    parameters = net.initial(seed)
+    parameters = start(net, seed, context.device)
     generator = torch.Generator().manual_seed(generator_seed(seed, "batches"))
     judged = torch.randperm(len(x), generator=generator)[: settings["judged_on"]]
     reached, loss, curve = 0, float("inf"), []

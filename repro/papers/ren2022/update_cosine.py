@@ -50,22 +50,22 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
-    from repro.papers.ren2022._nets import image_set
+    from repro.papers.ren2022._nets import case_tensors, image_set, start
     from repro.perturb.estimators import ActivityPerturbation, Backprop, Batch, Estimator
-    from repro.perturb.nets import mlp, patches_of
+    from repro.perturb.nets import mlp
     from repro.perturb.noise import Counter
     from repro.training.keys import generator_seed
 
     settings, data = arm.settings, image_set(context.data)
-    x, y = patches_of(data.train.images, 1), data.train.labels
+    x, y = case_tensors(data.train, 1, context.device)
     net = mlp((x.shape[-1], *settings["hidden"], len(data.classes)))
     rate = settings["learning_rate"]
     steps = max(1, round(settings["way"] / rate))
-    start = net.initial(seed)
-    hidden = [name for name in start if not name.startswith("head")]
+    first = start(net, seed, context.device)
+    hidden = [name for name in first if not name.startswith("head")]
     ways: dict[str, tuple[Estimator, dict[str, torch.Tensor]]] = {
-        "ap": (ActivityPerturbation(), {name: value.clone() for name, value in start.items()}),
-        "bp": (Backprop(), {name: value.clone() for name, value in start.items()}),
+        "ap": (ActivityPerturbation(), {name: value.clone() for name, value in first.items()}),
+        "bp": (Backprop(), {name: value.clone() for name, value in first.items()}),
     }
     generator = torch.Generator().manual_seed(generator_seed(seed, "batches"))
     losses: dict[str, float] = {}
@@ -81,7 +81,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
                 parameters[key].sub_(value, alpha=rate)
         if step in shown:
             a, b = (
-                torch.cat([(parameters[k] - start[k]).flatten() for k in hidden]) for _, parameters in ways.values()
+                torch.cat([(parameters[k] - first[k]).flatten() for k in hidden]) for _, parameters in ways.values()
             )
             cosine = float(torch.nn.functional.cosine_similarity(a, b, dim=0))
             curve.append((0, step, "train", "cosine", cosine))
