@@ -50,8 +50,8 @@ class ImageSet:
 def load(name: str, *, progress: bool | None = None) -> ImageSet:
     """The image set `name`, downloaded if it is not on this machine.
 
-    Names: `mnist`, `fashion-mnist`, `cifar-100` (fine labels), `digits`, which comes with scikit-learn, and
-    `hierarchy`, made by a seeded generator.
+    Names: `mnist`, `fashion-mnist`, `cifar-100` (fine labels), `cifar-100-coarse` (the same images, 20 coarse labels),
+    `digits`, which comes with scikit-learn, and `hierarchy`, made by a seeded generator.
     Raises UserError, with one line, on an unknown name or data that cannot be had or are not as published.
     """
     if name not in _LOADERS:
@@ -128,6 +128,18 @@ def _load_hierarchy(name: str, _progress: bool | None) -> ImageSet:
     )
 
 
+def _load_cifar_100_coarse(name: str, progress: bool | None) -> ImageSet:
+    folder = fetch.locate("cifar-100", progress=progress) / "cifar-100-binary"
+    train, test = (cifar.read(folder / file) for file in ("train.bin", "test.bin"))
+    return ImageSet(
+        name,
+        LabelledImages(train.images, train.coarse),
+        LabelledImages(test.images, test.coarse),
+        cifar.COARSE_NAMES,
+        _sums("cifar-100"),
+    )
+
+
 DIGITS_TEST_SIZE = 500
 _DIGITS_SEED = 0
 # Of the images, then the labels, as uint8 in scikit-learn's order.
@@ -201,6 +213,7 @@ _LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
     "mnist": lambda name, progress: _load_idx(name, progress, tuple("0123456789")),
     "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION),
     "cifar-100": _load_cifar_100,
+    "cifar-100-coarse": _load_cifar_100_coarse,
     "digits": _load_digits,
     "hierarchy": _load_hierarchy,
 }

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from repro.training.settings import Training
 
@@ -13,7 +14,18 @@ DECAYS: dict[str, Callable[[float], float]] = {
 }
 
 
-def learning_rate(settings: Training, step: int, steps: int) -> float:
+class Scheduled(Protocol):
+    """Settings that say how the rate goes: ``Training`` and whatever has these fields of it."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup_fraction(self) -> float: ...
+    @property
+    def schedule(self) -> str: ...
+
+
+def learning_rate(settings: Scheduled, step: int, steps: int) -> float:
     """Rate of step ``step`` (0-based) of ``steps``: a linear warm-up, then the decay named in the settings."""
     warmup_steps = settings.warmup_fraction * steps
     if step + 1 < warmup_steps:

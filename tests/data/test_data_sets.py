@@ -73,6 +73,16 @@ def test_cifar_100(published):
         assert (folder / "coarse_label_names.txt").read_text().split() == list(cifar.COARSE_NAMES)
 
 
+@pytest.mark.parametrize("published", ["cifar-100"], indirect=True)
+def test_cifar_100_has_coarse_labels_too(published):
+    fine, coarse = sets.load(published), sets.load("cifar-100-coarse")
+    assert torch.equal(fine.train.images, coarse.train.images)
+    assert coarse.train.labels.bincount().tolist() == [2_500] * 20
+    apple = fine.train.labels == fine.classes.index("apple")
+    assert coarse.train.labels[apple].unique().tolist() == [coarse.classes.index("fruit_and_vegetables")]
+    assert coarse.sha256 == fine.sha256
+
+
 def test_digits_are_those_of_scikit_learn_split_by_class():
     digits = sets.load("digits")
     assert (len(digits.train), len(digits.test)) == (1297, 500)
@@ -105,7 +115,9 @@ def test_digits_of_another_scikit_learn_are_refused(monkeypatch):
 
 
 def test_an_unknown_set_lists_the_names():
-    with pytest.raises(UserError, match=r"'minst': choose one of mnist, fashion-mnist, cifar-100, digits"):
+    with pytest.raises(
+        UserError, match=r"'minst': choose one of mnist, fashion-mnist, cifar-100, cifar-100-coarse, digits"
+    ):
         sets.load("minst")
 
 

@@ -1,0 +1,102 @@
+"""The talk's local objective: patches of an image agree, learned greedily by activity perturbation, read out linearly.
+
+Hinton's talk: many small local objectives rescue activity perturbation in bigger nets; at every level a patch should
+agree with the average of the other patches of its image and disagree with other images'. Ren et al. 2022 (Table 4)
+learn LocalMixer by InfoNCE on two augmented views, with losses by block, patch and group, and read it out linearly.
+
+Here: the talk's variant in a small LocalMixer. Every block has a contrastive loss for each patch
+(``repro.perturb.contrastive``), nothing travels between blocks, and hidden layers never see a label; then a linear
+readout learns from the mean of the last block's patches, with labels. Arms: greedy activity perturbation, greedy weight
+perturbation, greedy backprop of the same losses, and features left at random, the control. Every arm's rate is tuned
+on held-out cases by the readout's errors.
+
+Departures: no augmented views: patches of one image are each other's views, as the talk has it; small nets and short
+runs; ordinary SGD. None of Table 4's numbers is held against ours.
+
+Cost at scale ``paper``: about a minute of one core a run.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from repro.compare import Answer, Claim
+from repro.experiment import Arm, Context, Need, Result
+from repro.papers.ren2022._arms import Course, Section
+from repro.plots.drawing import Drawing
+from repro.results import Results
+
+DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
+PRINTED_DATA = "cifar-10"
+Way = Literal["activities", "weights", "backprop", "random"]
+NAMES = {
+    "activities": "activity perturbation",
+    "weights": "weight perturbation",
+    "backprop": "backprop, greedy",
+    "random": "random features",
+}
+
+
+class Config(Section):
+    seeds: PositiveInt = 3
+    blocks: PositiveInt = 2
+    patches: int = Field(ge=2)
+    channels: PositiveInt
+    groups: PositiveInt = 1
+    temperature: PositiveFloat = 0.2
+    ways: tuple[Way, ...] = ("activities", "weights", "backprop", "random")
+    rates: tuple[PositiveFloat, ...] = Field(min_length=1)
+    course: Course
+    readout: Course
+    readout_rate: PositiveFloat = 0.5
+    held_out: PositiveInt
+    train_cases: PositiveInt | None = None
+
+
+def tuning_name(way: str, rate: float) -> str:
+    return f"{way}.rate{rate:g}"
+
+
+def arms(config: Config) -> list[Arm]:
+    shared = {
+        "net": config.model_dump(include={"blocks", "patches", "channels", "groups"}),
+        "temperature": config.temperature, "held_out": config.held_out, "train_cases": config.train_cases,
+        "readout": config.readout.learning(config.readout_rate, tuning=False),
+    }  # fmt: skip
+    listed = []
+    for way in config.ways:
+        rates = config.rates if way != "random" else config.rates[:1]  # nothing there depends on it
+        needs = tuple(Need(tuning_name(way, rate), seed=0) for rate in rates)
+        for need, rate in zip(needs, rates, strict=True):
+            learning = config.course.learning(rate, tuning=True)
+            listed.append(Arm(need.arm, {"way": way, "learning": learning, "tuning": True, **shared}, 1))
+        learning = config.course.learning(0.0, tuning=False)
+        listed.append(Arm(way, {"way": way, "learning": learning, "tuning": False, **shared}, config.seeds, needs))
+    return listed
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    from repro.papers.ren2022 import _contrastive
+
+    return _contrastive.run(arm, seed, context)
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.ren2022._figures import contrasts
+
+    return contrasts(results, Config.model_validate(results.config), NAMES)
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    return [
+        Claim(
+            f"PS264.{way}",
+            f"test errors of the readout, {NAMES[way]} minus random features, same seed",
+            tuple(results.paired(way, "random", "test_errors")),
+            direction="less",
+            unit="errors",
+        )
+        for way in Config.model_validate(results.config).ways
+        if way != "random"
+    ]

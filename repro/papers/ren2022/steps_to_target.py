@@ -1,0 +1,151 @@
+"""How learning slows as nets grow: steps to a target loss against width, for backprop and for perturbations.
+
+Hinton's talk: weight perturbation follows the gradient with a variance that makes it useless in all but small nets;
+activity perturbation is far less noisy. Ren et al. 2022, Table 1: the variance of a weight's estimate grows with the
+number of weights (pq), that of an activity-perturbation estimate with the number of units (q).
+
+Here: nets of one hidden layer and growing width; every method tries the same rates at every width, plain SGD without
+schedule, and counts the steps until the mean loss over a fixed set of training cases first falls below the target. The
+best rate counts, chosen on training cases alone. A run that does not get there in ``max_steps`` counts as that many,
+and is drawn so. The frozen control trains the head alone: what it reaches needs no hidden learning.
+
+Departures: no numbers are printed. The head is learned exactly by all methods, as in Ren et al., so perturbation has
+the hidden layer to learn. Steps of all methods are counted alike, though their costs differ (see ``cost``).
+
+Cost at scale ``paper``: up to half a minute of one core a run.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from repro.compare import Answer, Claim
+from repro.experiment import Arm, Context, Result
+from repro.papers.ren2022._arms import NAMES, Method, Section
+from repro.plots.drawing import Drawing
+from repro.results import Results
+
+DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
+PRINTED_DATA = "mnist"
+
+
+class Config(Section):
+    seeds: PositiveInt = 3
+    widths: tuple[PositiveInt, ...] = Field(min_length=2)
+    methods: tuple[Method, ...] = ("bp", "fg_a", "fg_w", "frozen")
+    rates: tuple[PositiveFloat, ...] = Field(min_length=1)
+    target_loss: PositiveFloat
+    max_steps: PositiveInt
+    look_every_steps: PositiveInt = 10
+    batch_size: PositiveInt = 32
+    judged_on: PositiveInt = Field(500, description="training cases whose loss is looked at")
+
+
+def arm_name(width: int, method: str, rate: float) -> str:
+    return f"width{width}.{method}.rate{rate:g}"
+
+
+def arms(config: Config) -> list[Arm]:
+    kept = {"target_loss", "max_steps", "look_every_steps", "batch_size", "judged_on"}
+    shared = config.model_dump(mode="json", include=kept)
+    return [
+        Arm(
+            arm_name(width, method, rate), {"width": width, "method": method, "learning_rate": rate, **shared},
+            config.seeds, seeds_per_job=10,
+        )
+        for width in config.widths
+        for method in config.methods
+        for rate in config.rates
+    ]  # fmt: skip
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    import torch
+
+    from repro.errors import UserError
+    from repro.papers.ren2022._nets import ESTIMATORS, case_tensors, image_set, start
+    from repro.perturb.estimators import Batch
+    from repro.perturb.losses import cross_entropy
+    from repro.perturb.nets import forward, mlp
+    from repro.perturb.noise import Counter
+    from repro.training.keys import generator_seed
+
+    settings, data = arm.settings, image_set(context.data)
+    x, y = case_tensors(data.train, 1, context.device)
+    net = mlp((x.shape[-1], settings["width"], len(data.classes)))
+    estimator = ESTIMATORS[settings["method"]](net, seed)
+    parameters = start(net, seed, context.device)
+    generator = torch.Generator().manual_seed(generator_seed(seed, "batches"))
+    judged = torch.randperm(len(x), generator=generator)[: settings["judged_on"]]
+    reached, loss, curve = 0, float("inf"), []
+    first = float(cross_entropy(forward(net, parameters, x[judged]).outputs, y[judged])[0].mean())
+    for step in range(1, settings["max_steps"] + 1):
+        rows = torch.randint(len(x), (settings["batch_size"],), generator=generator)
+        try:
+            estimate = estimator(net, parameters, Batch(x[rows], y[rows]), Counter(generator_seed(seed, "noise"), step))
+        except UserError:  # the loss is no number any more
+            break
+        for name, value in estimate.gradient.items():
+            parameters[name].sub_(value, alpha=settings["learning_rate"])
+        if step % settings["look_every_steps"] == 0:
+            loss = float(cross_entropy(forward(net, parameters, x[judged]).outputs, y[judged])[0].mean())
+            if not loss < 10 * first:
+                break
+            curve.append((0, step, "train", "loss", loss))
+            if loss < settings["target_loss"]:
+                reached = step
+                break
+    weights = settings["width"] * (x.shape[-1] + 1)
+    metrics: dict[str, Any] = {"reached": int(reached > 0), "steps": reached or settings["max_steps"]}
+    return Result(metrics | {"units": settings["width"], "weights": weights}, curve)
+
+
+def best(results: Results, config: Config, width: int, method: str) -> Mapping[int, float]:
+    """Steps by seed at the rate of the fewest steps on average; no runs, nothing."""
+    tried = [results.values(arm_name(width, method, rate), "steps") for rate in config.rates]
+    complete = [steps for steps in tried if steps]
+    return min(complete, key=lambda steps: sum(steps.values()) / len(steps), default={})
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.ren2022._figures import steps_to_target
+
+    return steps_to_target(results, Config.model_validate(results.config))
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    config = Config.model_validate(results.config)
+    small, large = min(config.widths), max(config.widths)
+    rows = {"fg_w": "PS262", "fg_a": "PS263"}
+    answers: list[Answer] = []
+    if {"fg_w", "fg_a"} <= {*config.methods}:
+        for width in (small, large):
+            a, w = (best(results, config, width, method) for method in ("fg_a", "fg_w"))
+            answers.append(
+                Claim(
+                    f"{rows['fg_w']}.width{width}",
+                    "steps to the target, FG-W over FG-A, best rates, same seed",
+                    tuple(w[seed] / a[seed] for seed in sorted(w.keys() & a.keys())),
+                    null=1.0,
+                    setting=f"width {width}",
+                    unit="x",
+                )
+            )
+    for method, row in rows.items():
+        if {method, "bp"} <= {*config.methods}:
+            near, far = (
+                {s: best(results, config, width, method)[s] / v for s, v in best(results, config, width, "bp").items()
+                 if s in best(results, config, width, method)}
+                for width in (small, large)
+            )  # fmt: skip
+            answers.append(
+                Claim(
+                    f"{row}.growth",
+                    f"steps of {NAMES[method]} over backprop's: width {large} over width {small}",
+                    tuple(far[seed] / near[seed] for seed in sorted(near.keys() & far.keys())),
+                    null=1.0,
+                    unit="x",
+                )
+            )
+    return answers

@@ -1,0 +1,115 @@
+"""Activity perturbation at a tiny step goes where backprop goes: the cosine of accumulated updates.
+
+Hinton's talk: at a very small learning rate activity perturbation behaves like backprop, only slower, for the noise of
+many small steps averages out; at a larger rate it is noisy.
+
+Here: a feed-forward net is trained from one start, on the same batches, by plain SGD with activity perturbation and
+with backprop; the product of rate and steps is the same for all rates. The cosine is taken between the two accumulated
+updates of all hidden layers, the distance of the weights from the start. The control is activity perturbation's noise
+alone: its cosine after one step.
+
+Departures: the talk gives no numbers; nets, rates and the length of the way are ours.
+
+Cost at scale ``paper``: steps of the slowest rate, about 2 ms each for both.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from repro.compare import Answer, Claim
+from repro.experiment import Arm, Context, Result
+from repro.papers.ren2022._arms import Section
+from repro.plots.drawing import Drawing
+from repro.results import Results
+
+DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
+PRINTED_DATA = "mnist"
+
+
+class Config(Section):
+    """``way`` is the sum of rates over a run's steps."""
+
+    seeds: PositiveInt = 3
+    hidden: tuple[PositiveInt, ...] = Field(min_length=1)
+    batch_size: PositiveInt = 64
+    rates: tuple[PositiveFloat, ...] = Field(min_length=2)
+    way: PositiveFloat
+
+
+def arm_name(rate: float) -> str:
+    return f"rate{rate:g}"
+
+
+def arms(config: Config) -> list[Arm]:
+    shared = config.model_dump(mode="json", include={"hidden", "batch_size", "way"})
+    return [Arm(arm_name(r), {"learning_rate": r, **shared}, config.seeds, seeds_per_job=10) for r in config.rates]
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    import torch
+
+    from repro.papers.ren2022._nets import case_tensors, image_set, start
+    from repro.perturb.estimators import ActivityPerturbation, Backprop, Batch, Estimator
+    from repro.perturb.nets import mlp
+    from repro.perturb.noise import Counter
+    from repro.training.keys import generator_seed
+
+    settings, data = arm.settings, image_set(context.data)
+    x, y = case_tensors(data.train, 1, context.device)
+    net = mlp((x.shape[-1], *settings["hidden"], len(data.classes)))
+    rate = settings["learning_rate"]
+    steps = max(1, round(settings["way"] / rate))
+    first = start(net, seed, context.device)
+    hidden = [name for name in first if not name.startswith("head")]
+    ways: dict[str, tuple[Estimator, dict[str, torch.Tensor]]] = {
+        "ap": (ActivityPerturbation(), {name: value.clone() for name, value in first.items()}),
+        "bp": (Backprop(), {name: value.clone() for name, value in first.items()}),
+    }
+    generator = torch.Generator().manual_seed(generator_seed(seed, "batches"))
+    losses: dict[str, float] = {}
+    cosine, curve = 0.0, []
+    shown = {round(steps * k / 20) for k in range(1, 21)} | {1}
+    for step in range(1, steps + 1):
+        rows = torch.randint(len(x), (settings["batch_size"],), generator=generator)
+        batch = Batch(x[rows], y[rows])
+        for name, (estimator, parameters) in ways.items():
+            estimate = estimator(net, parameters, batch, Counter(generator_seed(seed, "noise"), step))
+            losses[name] = float(estimate.losses.mean())
+            for key, value in estimate.gradient.items():
+                parameters[key].sub_(value, alpha=rate)
+        if step in shown:
+            a, b = (
+                torch.cat([(parameters[k] - first[k]).flatten() for k in hidden]) for _, parameters in ways.values()
+            )
+            cosine = float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+            curve.append((0, step, "train", "cosine", cosine))
+    return Result({"cosine": cosine, "steps": steps, "ap_loss": losses["ap"], "bp_loss": losses["bp"]}, curve)
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.ren2022._figures import cosines
+
+    return cosines(results, Config.model_validate(results.config))
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    config = Config.model_validate(results.config)
+    slow, fast = min(config.rates), max(config.rates)
+    wanted: dict[str, Any] = {"direction": "greater", "unit": ""}
+    return [
+        Claim(
+            "PS263.slower_is_nearer",
+            f"cosine of accumulated updates with backprop's, rate {slow:g} minus {fast:g}, same way",
+            tuple(results.paired(arm_name(slow), arm_name(fast), "cosine")),
+            **wanted,
+        ),
+        Claim(
+            "PS263.like_backprop",
+            f"cosine of accumulated updates with backprop's at rate {slow:g}",
+            tuple(results.values(arm_name(slow), "cosine").values()),
+            null=0.9,
+            **wanted,
+        ),
+    ]

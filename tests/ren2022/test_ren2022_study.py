@@ -1,0 +1,162 @@
+"""Experiments of Ren et al. 2022: arms, how rates are chosen, and what results are held against."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from repro import config, results, runner
+from repro.compare import judge
+from repro.errors import UserError
+from repro.experiment import Arm, Context
+from repro.papers.ren2022 import _nets, _variance, contrastive, cost, mnist, steps_to_target, update_cosine, variance
+from repro.perturb.cost import multiply_adds
+from repro.perturb.nets import local_mixer, mlp
+from repro.published import load
+
+ROOT = Path(__file__).parents[2]
+NET = "name: M-1-16, channels: 8, groups: 2, methods: [bp, fg_a, lg_fg_a, frozen], rates: [0.1, 1e-9]"
+STUDY = f"held_out: 100, train_cases: 300, nets: [{{{NET}, course: {{epochs: 2, tuning_epochs: 1}}, seeds: 2}}]"
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    """Runs an experiment of a config of its own in an empty place, and loads what is then on record."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))
+
+    def recorded(experiment, settings):
+        path = tmp_path / "own.yaml"
+        path.write_text(f"scale: quick\ndevice: cpu\nren2022:\n  {experiment}: {{{settings}}}\n", encoding="utf-8")
+        scale = config.load(path)
+        section = scale.section(f"ren2022.{experiment}")
+        for run in scale.runs(section):
+            runner.execute(scale, run)
+        return results.load(runner.RESULTS / section.folder("quick"))
+
+    return recorded
+
+
+def test_every_method_learns_at_the_rate_that_its_own_tuning_runs_chose(record):
+    found = record("mnist", STUDY)
+    for method in ("bp", "fg_a", "lg_fg_a", "frozen"):
+        tried = {r["learning_rate"]: r["validation_errors"] for r in found.rows if f"{method}.rate" in r["arm"] and
+                 r["arm"].startswith(f"M-1-16.{method}.")}  # fmt: skip
+        assert set(tried) == {0.1, 1e-9}
+        chosen = set(found.values(f"M-1-16.{method}", "learning_rate").values())
+        assert chosen == {min(tried, key=lambda rate: (tried[rate], rate))}
+    assert all(r.get("test_errors") is None for r in found.rows if ".rate" in r["arm"]), (
+        "tuning never sees the test set"
+    )
+    drawn = mnist.figure(found)
+    assert {row["method"] for row in drawn.data} == {"bp", "fg_a", "lg_fg_a", "frozen"}
+    rows = {a.id: judge(a, load(), same_data=False, data="digits") for a in mnist.claims(found)}
+    assert "PS083" in rows
+    assert rows["PS083"].verdict == "not_judged"  # other data than the paper's
+    assert {"PS083.against_fg_a", "PS083.against_frozen"} <= set(rows)
+
+
+def test_a_rate_that_diverges_loses_the_search_and_does_not_end_it(tmp_path):
+    settings = {
+        "net": {"blocks": 1, "patches": 1, "channels": 8, "groups": 1}, "method": "bp", "train_cases": 200,
+        "held_out": 50, "tuning": True, "learning": {"epochs": 1, "learning_rate": 1e38, "momentum": 0.0},
+    }  # fmt: skip
+    context = Context("digits", {}, tmp_path)
+    metrics = _nets.run_study(Arm("x", settings, 1), 0, context).metrics
+    assert metrics["validation_errors"] == metrics["validation_cases"] == 50
+    assert json.loads((tmp_path / _nets.VALIDATION).read_text())["errors"] == 50
+
+
+def test_more_cases_than_there_are_is_refused(tmp_path):
+    with pytest.raises(UserError, match="only 1297 training cases"):
+        _nets.part(_nets.image_set("digits").train, 5000)
+
+
+def test_every_paper_config_names_the_printed_nets():
+    for name, count in (("S-1-1", 271_892), ("M-1-16", 429_076)):
+        nets = {net.name: net for net in config.load(ROOT / "config/paper.yaml").section("ren2022.mnist").config.nets}
+        assert local_mixer(**nets[name].shape, side=28, colours=1, classes=10).parameter_count() == count
+    (net,) = config.load(ROOT / "config/paper.yaml").section("ren2022.cifar100_coarse").config.nets
+    assert local_mixer(**net.shape, side=32, colours=3, classes=10).parameter_count() == 918_770
+
+
+def test_variance_formulas_are_those_of_table_1():
+    moments = _variance.Moments(variance=6.0, squared_mean=0.5)
+    assert _variance.gaussian(10, 3, moments, shared=True) == pytest.approx(12 / 3 * 6 + 11 * 0.5)
+    assert _variance.gaussian(10, 3, moments, shared=False) == pytest.approx(12 / 3 * 6 + 11 / 3 * 0.5)
+    assert _variance.signs(10, 3, moments, shared=True) == pytest.approx(10 / 3 * 6 + 9 * 0.5)
+
+
+def test_measured_variance_is_near_the_predicted_one(record):
+    found = record(
+        "variance", "seeds: 2, widths: [4], depths: [1], batch_sizes: [2], draws: 80, pool: 40, warm_up_steps: 5"
+    )
+    for key in (*variance.FORMULAS, "units_own_signs"):
+        for value in found.values("width4.depth1.batch2", f"{key}_ratio").values():
+            assert 0.5 < value < 2, key
+    row = found.rows[0]
+    assert row["weights_own_noise"] > 5 * row["units_own_noise"]
+    assert variance.figure(found).data
+    assert {a.id for a in variance.claims(found)} >= {"PS155.above", "PS158.below"}
+
+
+def test_the_slower_the_steps_the_nearer_to_backprop(record):
+    found = record("update_cosine", "seeds: 2, hidden: [8], rates: [0.3, 0.01], way: 1")
+    assert min(found.paired("rate0.01", "rate0.3", "cosine")) > 0
+    assert len(update_cosine.figure(found).data) > 4
+    assert update_cosine.claims(found)[0].differences == tuple(found.paired("rate0.01", "rate0.3", "cosine"))
+
+
+def test_steps_to_the_target_are_counted_at_the_best_rate(record):
+    found = record(
+        "steps_to_target",
+        "seeds: 1, widths: [4, 16], rates: [0.3, 1e-9], target_loss: 1.5, max_steps: 60, methods: [bp, fg_a, frozen]",
+    )
+    settings = steps_to_target.Config.model_validate(found.config)
+    slow = found.values(steps_to_target.arm_name(16, "bp", 1e-9), "steps")
+    assert slow == {0: 60}
+    assert steps_to_target.best(found, settings, 16, "bp")[0] < 60
+    assert steps_to_target.figure(found).data
+
+
+def test_contrastive_features_are_read_out_and_random_ones_are_the_control(record):
+    settings = (
+        "seeds: 1, patches: 2, channels: 8, groups: 2, rates: [0.1], ways: [activities, random], held_out: 50, "
+        "train_cases: 200, course: {epochs: 1, tuning_epochs: 1, batch_size: 50}, "
+        "readout: {epochs: 3, tuning_epochs: 3, batch_size: 50}"
+    )
+    found = record("contrastive", settings)
+    assert found.values("activities", "contrastive_loss")
+    assert not found.values("random", "contrastive_loss")
+    (claim,) = contrastive.claims(found)
+    assert claim.differences == tuple(found.paired("activities", "random", "test_errors"))
+    assert {row["way"] for row in contrastive.figure(found).data} == {"activities", "random"}
+
+
+def test_costs_are_shown_beside_the_printed_ratios_and_not_judged(record):
+    found = record("cost", "sizes: [20, 16, 16, 4], batch_size: 8, rounds: 2")
+    assert found.rows[0]["bp_time"] == 1
+    assert {judge(a, load()).verdict for a in cost.claims(found)} == {"undecided"}
+    assert len(cost.figure(found).data) == 3 * 7
+
+
+def test_multiply_adds_are_those_of_the_linear_maps():
+    net = mlp((7, 5, 3, 2))
+    maps, above, head = 7 * 5 + 5 * 3, 5 * 3, 3 * 2
+    assert multiply_adds(net, "bp") == 2 * maps + above + 3 * head
+    assert multiply_adds(net, "frozen") == maps + 2 * head
+    mixer = local_mixer(blocks=2, patches=2, channels=8, groups=2, side=4, colours=1, classes=3)
+    blocks = [4 * (4 * 8) + 4 * (8 * 4), 4 * 4 * 8 + 4 * (8 * 8) + 4 * (8 * 4)]
+    assert multiply_adds(mixer, "frozen") == sum(blocks) + 2 * 8 * 3
+    within = 4 * (8 * 4) + 4 * (8 * 8) + 4 * (8 * 4)
+    assert multiply_adds(mixer, "lg_fg_a") == 2 * sum(blocks) + within + 3 * (8 * 3) * 3
+
+
+def test_the_same_run_gives_the_same_numbers(tmp_path):
+    arm = variance.arms(
+        variance.Config(widths=(4,), depths=(1,), batch_sizes=(2,), draws=10, pool=10, warm_up_steps=2)
+    )[0]
+    first, second = (_variance.measure(arm, 0, Context("digits", {}, tmp_path)).metrics for _ in range(2))
+    assert first == second
+    assert torch.is_grad_enabled()
