@@ -96,7 +96,8 @@ def read_squad(path: Path, name: str) -> QuestionSet:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"{path}: {where}: {first['msg']}; fetch the file again") from None
-    paragraphs, article_of, questions, answers, gold = [], [], [], [], []
+    paragraphs: list[str] = []
+    article_of, questions, answers, gold = [], [], [], []
     for article_number, article in enumerate(articles):
         for paragraph in article.paragraphs:
             for asked in paragraph.qas:
@@ -138,7 +139,7 @@ def _load_squad(name: str, progress: bool | None) -> QuestionSet:
 
 QUERY_WORDS = 5
 LEAST_WORDS = 20
-_WORD = re.compile(r"[A-Za-z_]+")
+_WORD = re.compile(r"\b[A-Za-z]+\b")
 _BLANK = re.compile(r"\n\s*\n")
 
 
@@ -154,7 +155,8 @@ def _load_pydoc(name: str, _progress: bool | None) -> QuestionSet:
     from pydoc_data.topics import topics
 
     titles = tuple(sorted(topics))
-    paragraphs, article_of = [], []
+    paragraphs: list[str] = []
+    article_of = []
     for number, title in enumerate(titles):
         for block in _BLANK.split(topics[title]):
             paragraph = " ".join(block.split())

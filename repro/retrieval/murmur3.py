@@ -45,7 +45,8 @@ def murmur3_32(strings: Sequence[bytes], seed: int = 0) -> Words:
 def _word(data: Words, at: NDArray[np.int64]) -> Words:
     """The four bytes from each place on, little-endian."""
     shifts = (np.uint32(8), np.uint32(16), np.uint32(24))
-    return data[at] | data[at + 1] << shifts[0] | data[at + 2] << shifts[1] | data[at + 3] << shifts[2]
+    word: Words = data[at] | data[at + 1] << shifts[0] | data[at + 2] << shifts[1] | data[at + 3] << shifts[2]
+    return word
 
 
 def _rotated(words: Words, bits: int) -> Words:

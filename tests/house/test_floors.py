@@ -32,7 +32,8 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 DOWN_FROM_THE_RUNNER = {"repro.training", "repro.data"}
 # What every method room stands on; nothing of how runs are planned, recorded or drawn.
 METHODS = {
-    "repro.data", "repro.models", "repro.training", "repro.retrieval", "repro.distill", "repro.codistill", "repro.perturb",
+    "repro.data", "repro.models", "repro.training", "repro.retrieval", "repro.distill", "repro.codistill",
+    "repro.perturb",
 }  # fmt: skip
 UNDER_METHODS = METHODS | {"repro.errors", "repro.files", "simulation"}
 

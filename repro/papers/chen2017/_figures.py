@@ -138,8 +138,9 @@ def collection_size(results: Results) -> Drawing:
                         low, high = marks[-1][2:]
                         data.append(row | {"mean": marks[-1][1], "low": low, "high": high, "n": len(values)})
                 what = "answer string" if metric == "answer_at_5" else "document asked about"
+                drawn = len(ax.get_lines())  # the line itself is the first that error bars add
                 with_intervals(ax, marks, number, f"{method}, {what}")
-                ax.containers[-1].lines[0].set_linestyle(line)
+                ax.get_lines()[drawn].set_linestyle(line)
         ax.set_title(f"five {unit}")
         ax.set_xscale("log")
         ax.set_xticks(config.articles, [str(n) for n in config.articles])

@@ -12,6 +12,7 @@ Cost: a second of one core for an arm, once for all its seeds.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
@@ -44,7 +45,7 @@ class Config(Section):
     parts: int = Field(8, ge=2)
     unit: Unit = "paragraphs"
     orders: tuple[PositiveInt, ...] = Field((1, 2), min_length=1)
-    bits: tuple[PositiveInt, ...] = Field(min_length=1)
+    bits: tuple[Annotated[int, Field(ge=1, le=32)], ...] = Field(min_length=1)
 
 
 def arm_name(order: int, bits: int | None) -> str:
