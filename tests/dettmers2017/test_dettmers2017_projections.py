@@ -79,6 +79,7 @@ def test_six_printed_years_are_within_and_the_formula_does_not_give_the_others(r
         "PS276.weeks2", "PS277.weeks2", "PS286.lag", "PS286.year",
     }  # fmt: skip
     assert judge(answers["PS276.weeks2"], PRINTED).departures == "1 week in place of 2 weeks: 2035.2"
+    assert not judge(answers["PS274.weeks2"], PRINTED).departures
     results_of_the_paper = {r.id for r in PRINTED.values() if r.paper == "dettmers2017" and r.role == "result"}
     assert results_of_the_paper == set(answers)
     assert any(row["panel"] == "uploads" for row in projections.figure(found).data)

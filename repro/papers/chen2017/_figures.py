@@ -19,6 +19,8 @@ SHOWN = {
     "answer_at_5": "answer string, top 5",
 }
 
+_LINES: tuple[tuple[str, float, Any], ...] = (("answer_at_5", 0.97, "-"), ("gold_at_5", 1.03, ":"))  # and a shift
+
 
 def _spread(values: list[float]) -> tuple[float, float | None, float | None]:
     return t_interval(values) if values else (float("nan"), None, None)
@@ -128,7 +130,7 @@ def collection_size(results: Results) -> Drawing:
     data: list[dict[str, Any]] = []
     for unit, ax in zip(UNITS, panels, strict=True):
         for number, method in enumerate(size_module.METHODS):
-            for metric, shift, line in (("answer_at_5", 0.97, "-"), ("gold_at_5", 1.03, ":")):
+            for metric, shift, line in _LINES:
                 marks = []
                 for articles in config.articles:
                     values = list(results.values(size_module.arm_name(unit, method, articles), metric).values())

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from repro.papers.dettmers2017.projections import PRINTED, SPANS
+from repro.papers.dettmers2017.projections import PRINTED, SPANS, in_band
 from repro.papers.dettmers2017.suite_runs import CORE
 from repro.plots.drawing import Drawing
 from repro.plots.style import COLOURS, MARKERS, axes, legend
@@ -41,10 +41,9 @@ def projections(results: Results) -> Drawing:
         left.errorbar([row["year"]], [at], xerr=error, **style)
         name = PRINTED.get((row["desktop_gpus"], row["span"], row["doubling_years"]))
         printed = published[name] if name else None
-        if printed and printed.value is not None and printed.low is not None and printed.high is not None:
-            given = printed.low <= row["year"] <= printed.high
+        if printed and printed.value is not None:
             left.plot([printed.value], [at], "|", color=GREY, ms=13, mew=2.5, label=_once("printed", named))
-            if not given:
+            if not in_band(row["year"], printed):
                 left.annotate(
                     f"{printed.value:.0f}", (printed.value, at), (0, 9 if number == 0 else -18), ha="center",
                     textcoords="offset points", fontsize=10, color=GREY,

@@ -18,6 +18,7 @@ slopes alone. The share of research by country is not projected, for the shares 
 Cost: less than a CPU-second. Nothing is learned, nothing random.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ from repro.papers.dettmers2017._growth import (
     years_until,
 )
 from repro.plots.drawing import Drawing
+from repro.published import Published
+from repro.published import load as load_published
 from repro.results import Results
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
@@ -173,6 +176,13 @@ def _useful(start: Assumed, settings: Mapping[str, Any]) -> Result:
 _RUNS = {"rerun": _rerun, "video": _video, "useful": _useful}
 
 
+def in_band(year: float, printed: Published) -> bool:
+    """Whether a year is the printed one to its rounding."""
+    low = -math.inf if printed.low is None else printed.low
+    high = math.inf if printed.high is None else printed.high
+    return low <= year <= high
+
+
 def figure(results: Results) -> Drawing:
     from repro.papers.dettmers2017._figures import projections
 
@@ -181,14 +191,15 @@ def figure(results: Results) -> Drawing:
 
 def claims(results: Results) -> Sequence[Answer]:
     answers: list[Answer] = []
+    published = load_published()
     found = {(row["desktop_gpus"], row["span"], row["doubling_years"]): row for row in results.table("years")}
     for case, name in PRINTED.items():
         if case not in found:
             continue
         gpus, span, doubling = case
         row, setting = found[case], f"{SPANS[span]}; compute doubles every {doubling:g} years"
-        departures = ""
-        if other := found.get((gpus, INSTEAD.get(span, ""), doubling)):
+        other, departures = found.get((gpus, INSTEAD.get(span, ""), doubling)), ""
+        if other and not in_band(row["year"], published[name]):
             departures = f"{SPANS[other['span']]} in place of {SPANS[span]}: {other['year']:.1f}"
         answers.append(Model(name, (row["year"],), setting, departures=departures))
     lags = results.values("useful", "lag_years")
