@@ -7,7 +7,7 @@ articles and the order in which they join.
 
 Departures: none of it is printed; 48 articles end far from Wikipedia, and no line is drawn beyond them.
 
-Cost: a tenth to half a second of one core a run.
+Cost at scale ``paper``: 70 CPU-seconds in all.
 """
 
 from collections.abc import Sequence
