@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.data import checksum, sources, transfer
-from repro.data.sources import Download, PublicSet
+from repro.data.sources import Download, File, PublicSet
 from repro.errors import UserError
 
 CHUNK_BYTES = 1 << 20
@@ -92,7 +92,7 @@ def describe() -> list[SetRow]:
     for public in sources.PUBLIC_SETS.values():
         with _one_line(public):
             folder = _provided(public) or cache_folder() / public.name
-            complete = all(_has_size(folder / file.path, file.size_bytes) for file in public.files)
+            complete = all(_has_size(folder / file.path, file.size_bytes) for file in _expected(public, folder))
         paths = tuple(file.path for file in public.files)
         where = folder if complete else None
         rows.append(SetRow(public.name, public.title, paths, public.size_bytes, public.licence, where))
@@ -107,11 +107,17 @@ def _provided(public: PublicSet) -> Path | None:
     if not Path(root).is_dir():
         raise UserError(f"REPRO_DATA is {root}, which is not a directory: correct it or unset it")
     folder = Path(root) / public.name
-    return folder if any((folder / file.path).exists() for file in public.files) else None
+    return folder if any((folder / file.path).exists() for file in (*public.files, *public.derived)) else None
+
+
+def _expected(public: PublicSet, folder: Path) -> tuple[File, ...]:
+    """The publisher's files, or those of the derived form where they alone lie in the folder."""
+    given, derived = (any((folder / f.path).exists() for f in files) for files in (public.files, public.derived))
+    return public.derived if derived and not given else public.files
 
 
 def _demand(public: PublicSet, folder: Path) -> None:
-    for file in public.files:
+    for file in _expected(public, folder):
         fault = checksum.fault(folder / file.path, file)
         if fault is not None:
             raise UserError(

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from repro.data import cifar, fetch, folders, hierarchy, idx, sources, tables, texts
+from repro.data import cifar, fetch, folders, hierarchy, idx, questions, sources, tables, texts
 from repro.errors import UserError
 
 
@@ -62,11 +62,12 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
 @cache  # within a process: every run of it asks
 def sums(name: str) -> Mapping[str, str]:
     """What the set `name`, of any kind, is read from, with the sha256 of each file; raises as its `load`."""
-    if name in tables.LOADERS:
-        return tables.load(name).sha256
     if name in folders.SETS:
         return folders.load(name).sha256
-    return texts.load(name).sha256 if name in texts.LOADERS else load(name).sha256
+    for module in (tables, texts, questions):
+        if name in module.LOADERS:
+            return module.load(name).sha256
+    return load(name).sha256
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

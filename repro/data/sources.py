@@ -38,7 +38,11 @@ class Download:
 
 @dataclass(frozen=True)
 class PublicSet:
-    """A public data set; `read_by` says how its files become tensors."""
+    """A public data set; `read_by` says how its files become tensors.
+
+    `derived` is another form of the set that the reader takes in place of the publisher's files where a user has
+    only that; it is never downloaded.
+    """
 
     name: str
     title: str
@@ -46,6 +50,7 @@ class PublicSet:
     homepage: str
     read_by: str
     downloads: tuple[Download, ...]
+    derived: tuple[File, ...] = ()
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -208,6 +213,25 @@ _ALL = (
                 "en_ewt-ud-test.conllu",
                 1_804_515,
                 "e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd",
+            ),
+        ),
+    ),
+    PublicSet(
+        name="squad-dev-1.1",
+        title="SQuAD 1.1, development set: 48 articles, 2,067 paragraphs, 10,570 questions (Rajpurkar et al. 2016)",
+        licence="CC BY-SA 4.0",
+        homepage="https://rajpurkar.github.io/SQuAD-explorer/",
+        read_by="repro.data.questions",
+        downloads=_files_at(
+            ("https://rajpurkar.github.io/SQuAD-explorer/dataset",),
+            ("dev-v1.1.json", 4_854_279, "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9"),
+        ),
+        derived=(
+            # Read from the publisher's explorer pages: the same texts, without the answers' offsets.
+            File(
+                "squad-dev-1.1-from-html.json",
+                4_122_407,
+                "2127a8224906c987042d255bbd3fe6e55cf8f36bccf2cfbccfbd7cd7f1f2e894",
             ),
         ),
     ),

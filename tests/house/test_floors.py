@@ -18,7 +18,7 @@ FLOORS = (
     {"repro.comparison_rows", "repro.results", "repro.config"},
     {"repro.compare"},
     {"repro.runner"},
-    {"repro.data", "repro.models", "repro.training"},
+    {"repro.data", "repro.models", "repro.training", "repro.retrieval"},
     {"repro.distill"},
     {"repro.codistill", "repro.perturb"},
     {"repro.papers"},
@@ -31,7 +31,10 @@ LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 # the device and for the data's sums.
 DOWN_FROM_THE_RUNNER = {"repro.training", "repro.data"}
 # What every method room stands on; nothing of how runs are planned, recorded or drawn.
-METHODS = {"repro.data", "repro.models", "repro.training", "repro.distill", "repro.codistill", "repro.perturb"}
+METHODS = {
+    "repro.data", "repro.models", "repro.training", "repro.retrieval", "repro.distill", "repro.codistill",
+    "repro.perturb",
+}  # fmt: skip
 UNDER_METHODS = METHODS | {"repro.errors", "repro.files", "simulation"}
 
 
