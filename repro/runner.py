@@ -107,7 +107,7 @@ def _left(path: Path) -> dict[str, Any] | None:
 def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[str, Any]:
     import torch
 
-    from repro.data.sets import load
+    from repro.data.sets import sums
 
     module = module_of(run.paper, run.experiment)
     context = Context(run.data, inputs, work, device, run.name)
@@ -121,7 +121,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
         "curves": [list(point) for point in result.curves],
         "tables": {name: list(rows) for name, rows in result.tables.items()},
         "hardware_class": device,
-        "data_sha256": {} if run.data == NO_DATA else dict(load(run.data).sha256),
+        "data_sha256": {} if run.data == NO_DATA else dict(sums(run.data)),
         "timing": {
             "seconds": round(seconds, 2),
             "hardware": machine.hardware(device),

@@ -17,7 +17,7 @@ from repro.files import csv_text, read_csv, write_text
 
 BENCH = Path("results/bench.csv")
 COLUMNS = ("benchmark", "quantity", "value", "unit", "target", "met", "hardware", "threads", "commit")
-MODULES = ("training", "workflow", "simulation")
+MODULES = ("training", "workflow", "simulation", "tagger")
 RELATIONS = {">=": operator.ge, "<=": operator.le}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from repro.data import cifar, fetch, idx, sources
+from repro.data import cifar, fetch, idx, labelled_text, sources
 from repro.errors import UserError
 
 
@@ -52,6 +52,11 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
     if name not in _LOADERS:
         raise UserError(f"no image set is called {name!r}: choose one of {', '.join(_LOADERS)}")
     return _LOADERS[name](name, progress)
+
+
+def sums(name: str) -> Mapping[str, str]:
+    """What the set `name`, of images or labelled text, is read from, with the sha256 of each; raises as its `load`."""
+    return labelled_text.load(name).sha256 if name in labelled_text.LOADERS else load(name).sha256
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

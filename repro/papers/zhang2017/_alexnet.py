@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever, Hinton 2012), the yardstick of Table 8: its layers, in the two groups of the original.
+"""AlexNet (Krizhevsky, Sutskever, Hinton 2012), the yardstick of Table 8, in the two groups of the original.
 
 The leading underscore says that it is no experiment.
 """

@@ -130,8 +130,8 @@ def figure(results: Results) -> Drawing:
     panels[0].legend(ncols=3, title="width")
     caption = (
         "Counts for 224x224 images and 1,000 classes by number of groups and width, last layer included. Dashes: "
-        "printed by the paper (Table 1 without the last layer; Table 2 one number a width) and by the authors' re-release, "
-        "which alone prints parameters. "
+        "printed by the paper (Table 1 without the last layer; Table 2 one number a width) and by the authors' "
+        "re-release, which alone prints parameters. "
     )
     return Drawing(drawn, data, caption + scope(results))
 

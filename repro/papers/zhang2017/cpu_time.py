@@ -146,8 +146,8 @@ def figure(results: Results) -> Drawing:
     size = results.config["size"]
     caption = (
         f"Time of one {size}x{size} image on one thread. Left: ShuffleNet at g=3 and AlexNet against multiply-adds, "
-        "and what the paper printed for 224x224. Right: ShuffleNet 1x by groups, with its multiply-adds. Marks: means of "
-        f"n = {results.config['seeds']} runs, the fastest of {results.config['passes']} passes each, with 95 % "
+        "and what the paper printed for 224x224. Right: ShuffleNet 1x by groups, with its multiply-adds. Marks: means "
+        f"of n = {results.config['seeds']} runs, the fastest of {results.config['passes']} passes each, with 95 % "
         "t-intervals. "
     )
     return Drawing(drawn, data, caption + scope(results))
