@@ -6,5 +6,4 @@ PAPER = Paper(
     "botha2017",
     "Botha et al. 2017: Natural Language Processing with Small Feed-Forward Networks",
     "1708.00214",
-    headlines=("PS360.loss", "PS362.tagging"),
 )
