@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from repro.data import cifar, fetch, folders, hierarchy, idx, questions, sources, tables, texts
+from repro.data import cifar, fetch, folders, hierarchy, idx, labelled_text, questions, sources, tables, texts
 from repro.errors import UserError
 
 
@@ -64,7 +64,7 @@ def sums(name: str) -> Mapping[str, str]:
     """What the set `name`, of any kind, is read from, with the sha256 of each file; raises as its `load`."""
     if name in folders.SETS:
         return folders.load(name).sha256
-    for module in (tables, texts, questions):
+    for module in (tables, texts, questions, labelled_text):
         if name in module.LOADERS:
             return module.load(name).sha256
     return load(name).sha256

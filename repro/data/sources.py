@@ -196,7 +196,7 @@ _ALL = (
         title="Universal Dependencies, English Web Treebank: 12,544 / 2,001 / 2,077 sentences",
         licence="CC BY-SA 4.0",
         homepage="https://universaldependencies.org/treebanks/en_ewt/",
-        read_by="CoNLL-U text",
+        read_by="repro.data.labelled_text",
         downloads=_files_at(
             (f"{_GITHUB}/UniversalDependencies/UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb",),
             (
@@ -240,7 +240,7 @@ _ALL = (
         title="NLTK's Brown, Penn Treebank sample (3,914 sentences), CoNLL-2000 and UDHR (388 texts)",
         licence="Brown and the Treebank sample: non-commercial; CoNLL-2000: none stated; UDHR: public domain",
         homepage="https://www.nltk.org/nltk_data/",
-        read_by="zip archives of text",
+        read_by="repro.data.labelled_text (udhr2.zip)",
         downloads=_files_at(
             (f"{_GITHUB}/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora",),
             ("brown.zip", 3_314_357, "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6"),
