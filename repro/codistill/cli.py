@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
 
 USER_ERROR, LOST = 2, 1
+LET_SPEAK_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,9 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except (UserError, SimulatorError) as error:
-        if os.environ.get("RANK", "0") == "0":
-            say(str(error))
-        return USER_ERROR
+        return _told(error, os.environ.get("RANK", "0") == "0")
     except KeyboardInterrupt:
         return 130
 
@@ -69,9 +69,7 @@ def work(run: RunFile, group: int | None, init_method: str | None = None) -> int
     try:
         check_place(run, group, world)
     except UserError as error:
-        if rank == 0:
-            say(str(error))
-        return USER_ERROR
+        return _told(error, rank == 0)
 
     import torch
 
@@ -88,15 +86,26 @@ def work(run: RunFile, group: int | None, init_method: str | None = None) -> int
             told_by_all = False
             training.play()
     except (UserError, SimulatorError) as error:
-        if rank == 0:
-            say(str(error))
-        elif not told_by_all:
-            say(f"rank {rank}: {error}")
+        if told_by_all or rank == 0:
+            return _told(error, rank == 0)
+        say(f"rank {rank}: {error}")
         return USER_ERROR
     except LostWorkerError as error:
         say(f"rank {rank}: lost contact with another process of this job ({error})")
         return LOST
     return 0
+
+
+def _told(error: Exception, first: bool) -> int:
+    """The status of a mistake that every process found; the first one tells it.
+
+    The others let it speak: torchrun ends all of them as soon as one has ended.
+    """
+    if first:
+        say(str(error))
+    else:
+        time.sleep(LET_SPEAK_S)
+    return USER_ERROR
 
 
 def _launch(arguments: argparse.Namespace) -> int:

@@ -53,6 +53,7 @@ def told(capsys):
 def test_processes_that_do_not_fit_the_protocol(tmp_path, capsys, monkeypatch, protocol, group, world, line, rank):
     run = describe_run(tmp_path / "run", protocol)
     monkeypatch.setenv("WORLD_SIZE", str(world))
+    monkeypatch.setattr(cli, "LET_SPEAK_S", 0.0)
     monkeypatch.setenv("RANK", str(rank))
     assert cli.work(run, group) == 2
     error = capsys.readouterr().err
