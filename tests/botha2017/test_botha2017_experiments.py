@@ -20,7 +20,7 @@ def test_one_record_of_a_task(record):
     assert {row["arm"] for row in found.rows} == names
     floor = found.values("most_frequent", "test_accuracy")[0]
     for seed, value in found.values("v100.d4", "test_accuracy").items():
-        assert value > 2 * floor, seed
+        assert value > floor, seed
     assert found.values("v100.d4", "bytes")[0] < found.values("v100.d4", "float_bytes")[0]
     answers = {answer.id: answer for answer in languages.claims(found)}
     exact, coarse = (found.values("v100.d4", f"test_accuracy{bits}") for bits in ("", "_8bit"))
