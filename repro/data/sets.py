@@ -66,7 +66,8 @@ def sums(name: str) -> Mapping[str, str]:
         return folders.load(name).sha256
     for module in (tables, texts, questions, labelled_text):
         if name in module.LOADERS:
-            return module.load(name).sha256
+            found: Mapping[str, str] = module.load(name).sha256
+            return found
     return load(name).sha256
 
 
