@@ -1,7 +1,11 @@
 """A place of its own for every test, and a paper that exists in tests only."""
 
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -51,6 +55,39 @@ def toy_scale(toy: None, own_place: Path) -> Callable[..., config.Scale]:
         return config.load(path)
 
     return made
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A copy of everything the workflow consists of, with results and a cache of its own."""
+
+    place: Path
+    environment: Mapping[str, str]
+
+    def shell(self, command: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a line as a user would; ``more`` goes into its environment."""
+        return subprocess.run(
+            command, shell=True, cwd=self.place, env={**self.environment, **more},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Workflow:
+    place = tmp_path / "copy"
+    place.mkdir()
+    for name in ("workflow", "profiles", "config", "repro", "simulation"):
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", place)
+    return Workflow(
+        place,
+        os.environ
+        | {
+            "PYTHONPATH": str(place),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "REPRO_CACHE": str(tmp_path / "cache"),
+        },
+    )
 
 
 @pytest.fixture

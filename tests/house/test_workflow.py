@@ -1,0 +1,79 @@
+"""The workflow as a user starts it: what reruns, what goes wrong, what a kill leaves."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TOSS = "snakemake toy --config file=own.yaml"
+
+
+@pytest.fixture
+def tossing(workflow):
+    """The workflow with one more paper, of milliseconds."""
+    shutil.copytree(HERE / "papers" / "toy", workflow.place / "repro" / "papers" / "toy")
+    (workflow.place / "own.yaml").write_text("scale: quick\ndevice: cpu\ntoy:\n  coin: {tosses: 5}\n")
+    return workflow
+
+
+def numbers(place: Path) -> dict[str, bytes]:
+    """What is on record, but for the time it took."""
+    folder = place / "results" / "quick" / "toy" / "coin"
+    return {path.name: path.read_bytes() for path in folder.glob("*.csv") if path.name != "timing.csv"}
+
+
+def test_what_is_done_is_done_until_a_source_or_a_setting_changes(tossing):
+    assert tossing.shell(TOSS).returncode == 0
+    first = numbers(tossing.place)
+    assert set(first) == {"runs.csv", "curves.csv", "shares.csv"}
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout
+    with (tossing.place / "repro" / "papers" / "toy" / "coin.py").open("a") as source:
+        source.write("# another source\n")
+    assert "run_toy_coin" in tossing.shell(f"{TOSS} -n").stdout
+    own = tossing.place / "own.yaml"
+    own.write_text(own.read_text().replace("tosses: 5", "tosses: 6"))
+    assert tossing.shell(TOSS).returncode == 0
+    assert numbers(tossing.place)["curves.csv"].count(b"\n") > first["curves.csv"].count(b"\n")
+
+
+def test_neither_a_kill_nor_a_damaged_cache_changes_a_number(tossing):
+    dead = tossing.shell(TOSS, TOY_KILL="toss 1")
+    assert dead.returncode != 0
+    assert "run_toy_coin" in dead.stdout
+    assert tossing.shell(TOSS).returncode == 0
+    after = numbers(tossing.place)
+    for path in Path(tossing.environment["REPRO_CACHE"]).rglob("result.json"):
+        path.write_text("{")
+    for left in ("results", "paper_figures"):
+        shutil.rmtree(tossing.place / left)
+    assert tossing.shell(TOSS).returncode == 0
+    assert numbers(tossing.place) == after
+
+
+def test_results_that_cannot_be_written_are_one_line(tossing):
+    (tossing.place / "results").write_text("in the way")
+    done = tossing.shell("python -m repro run toy.coin --config own.yaml")
+    assert done.returncode == 2
+    assert "results/quick/toy/coin/meta.json: cannot be written" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout
+
+
+def test_a_mistake_in_the_config_stops_the_workflow_in_a_line(tossing):
+    own = tossing.place / "own.yaml"
+    own.write_text(own.read_text().replace("tosses: 5", "tozzes: 5"))
+    done = tossing.shell(TOSS)
+    assert done.returncode != 0
+    assert "own.yaml" in done.stdout
+    assert "did you mean tosses" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_second_workflow_in_the_same_place_is_refused(tossing):
+    (tossing.place / ".snakemake" / "locks").mkdir(parents=True)
+    lock = tossing.place / ".snakemake" / "locks" / "0.output.lock"
+    lock.write_text("results/quick/toy/coin/runs.csv\n")
+    done = tossing.shell(TOSS)
+    assert done.returncode != 0
+    assert "--unlock" in done.stdout
+    assert not (tossing.place / "results").exists()
