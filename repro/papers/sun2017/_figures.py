@@ -57,6 +57,9 @@ def data_sizes(results: Results) -> Drawing:
             ax.set_xscale("log")
             plain_ticks(ax.xaxis, config.sizes)
             ax.set_xlabel("training examples")
+        for ax in (accuracy, control):  # an interval of few seeds may reach beyond what an accuracy can be
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(0.0, low), min(101.0, high))
         accuracy.set_ylabel(f"{task.data}: test accuracy, %")
         gains.set_ylabel("gain a decade of examples, points")
         gains.set_ylim(bottom=min(0.0, gains.get_ylim()[0]))
