@@ -13,7 +13,7 @@ from repro.papers.sun2017.async_sgd import Config as AsyncConfig
 from repro.papers.sun2017.async_sgd import Rule, arm_name, chosen_rate, clock_name, learnt, months
 from repro.papers.sun2017.data_size import Config as SizeConfig
 from repro.papers.sun2017.data_size import accuracies, printed_gains, slope
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, legend, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import Results
@@ -33,7 +33,8 @@ def data_sizes(results: Results) -> Drawing:
             if not runs:
                 continue
             where = {"data": task.data, "net": net.name}
-            marks = _over_sizes(accuracy, list(runs.values()), line, net.name)
+            marks = _over_sizes(list(runs.values()))
+            with_intervals(accuracy, marks, line, net.name, joined=False)
             data += [where | {"panel": "accuracy"} | _row(mark, len(runs)) for mark in marks]
             mean = {int(n): value for n, value, _, _ in marks}
             fine = [config.sizes[0] * (config.sizes[-1] / config.sizes[0]) ** (k / 60) for k in range(61)]
@@ -50,7 +51,9 @@ def data_sizes(results: Results) -> Drawing:
             controlled = accuracies(results, config, task.data, net.name, equal_epochs=True)
             control.plot(list(mean), list(mean.values()), color=COLOURS[line])
             if controlled:
-                equal = _over_sizes(control, list(controlled.values()), line, None, linestyle="--")
+                equal = _over_sizes(list(controlled.values()))
+                with_intervals(control, equal, line, joined=False)
+                control.plot([m[0] for m in equal], [m[1] for m in equal], color=COLOURS[line], ls="--")
                 data += [where | {"panel": "equal epochs"} | _row(mark, len(controlled)) for mark in equal]
             told.append(_told(task.data, net.name, list(runs.values())))
         for ax in (accuracy, gains, control):
@@ -69,27 +72,20 @@ def data_sizes(results: Results) -> Drawing:
         legend(accuracy, title="net")
         legend(control)
     printed = ", ".join(f"{gain:.1f}" for gain in printed_gains(load_published()))
-    ends = (min(config.rates), max(config.rates))
-    at_ends = sum(row["learning_rate"] in ends for row in results.rows)
+    ends = sum(row["learning_rate"] in (min(config.rates), max(config.rates)) for row in results.rows)
+    at_ends = f"Rate at an end of the grid: {ends} of {len(results.rows)} runs. " if len(config.rates) > 2 else ""
     caption = (
         "Left: test accuracy against training examples at equal updates; solid: straight line over the logarithm, "
         "dotted: power law of the error with a floor, both fitted to the means. Middle: accuracy gained a decade "
         "between neighbouring sizes; dashed: the straight line's. Right: the same sweep at equal epochs, where fewer "
-        f"examples are fewer updates. 95 % t-intervals over n = {config.seeds} seeds. {' '.join(told)} Printed for "
-        f"JFT-300M, in points of COCO mAP a decade: {printed}. Rate at an end of the grid: {at_ends} of "
-        f"{len(results.rows)} runs. "
+        f"examples are fewer updates. 95 % t-intervals over {number_of(row['n'] for row in data)} seeds. "
+        f"{' '.join(told)} Printed for JFT-300M, in points of COCO mAP a decade: {printed}. {at_ends}"
     )
     return Drawing(drawn, data, caption + results.scope)
 
 
-def _over_sizes(
-    ax: Axes, runs: list[dict[int, float]], line: int, label: str | None, *, linestyle: str = "none"
-) -> list[Mark]:
-    marks: list[Mark] = [(n, *t_interval([run[n] for run in runs])) for n in runs[0]]
-    with_intervals(ax, marks, line, label, joined=False)
-    if linestyle != "none":
-        ax.plot([m[0] for m in marks], [m[1] for m in marks], color=COLOURS[line], ls=linestyle)
-    return marks
+def _over_sizes(runs: list[dict[int, float]]) -> list[Mark]:
+    return [(n, *t_interval([run[n] for run in runs])) for n in runs[0]]
 
 
 def _row(mark: Mark, n: int) -> dict[str, Any]:
@@ -148,20 +144,20 @@ def asynchronous(results: Results) -> Drawing:
         legend(ax, fontsize=9.5, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     for ax in losses[len(rules) :]:
         ax.set_visible(False)
-    shown = results.rows[0]
+    shown, seeds = results.rows[0], number_of(row["n"] for row in data if "n" in row)
     caption = (
         f"{shown['settings.workers']} workers on {shown['settings.servers']} parameter servers. Top left: staleness of "
         "the asynchronous schedule by the speed of all links. Top right: the printed images and epochs at the "
         "simulated pace; dashed: printed, recollected. Bottom: real gradients of those schedules on a small net, each "
-        f"way at its best rate on held-out cases; bold: means of n = {config.seeds} seeds, faint: each seed. Test "
-        f"errors at the end: {'; '.join(told)}. "
+        f"way at its best rate on held-out cases; bold: means of {seeds} seeds, faint: each seed. Test errors at the "
+        f"end: {'; '.join(told)}. "
     )
     return Drawing(drawn, data, caption + results.scope)
 
 
 def _at_an_end(config: AsyncConfig, rule: Rule, rate: float) -> str:
-    ends = (min(config.rates[rule]), max(config.rates[rule]))
-    return " (rate at an end of its grid)" if rate in ends else ""
+    rates = config.rates[rule]
+    return " (rate at an end of its grid)" if len(rates) > 2 and rate in (min(rates), max(rates)) else ""
 
 
 def _loss_curves(ax: Axes, results: Results, arm: str, line: int, label: str) -> list[dict[str, Any]]:

@@ -143,13 +143,14 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def chosen_rate(results: Results, config: Config, way: str, network: str, rule: Rule) -> float | None:
-    """The rate of the lowest held-out loss, mean over seeds; None before any ran."""
+    """The rate of the lowest held-out loss, mean over seeds; None before all rates have run."""
     means = {}
     for rate in config.rates[rule]:
         found = results.values(arm_name(way, network, rule, rate), "held_out_loss")
-        if found:
-            means[rate] = sum(found.values()) / len(found)
-    return min(means, key=lambda rate: (means[rate], rate)) if means else None
+        if len(found) < config.seeds:
+            return None
+        means[rate] = sum(found.values()) / len(found)
+    return min(means, key=lambda rate: (means[rate], rate))
 
 
 def months(results: Results, way: str, network: str, side_pixels: int) -> list[float]:
