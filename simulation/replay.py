@@ -82,6 +82,36 @@ class SGD:
 
 
 @dataclass(frozen=True)
+class RMSProp:
+    """Steps divided by a running root mean square of the gradient, then momentum (Tieleman and Hinton 2012).
+
+    a <- decay a + (1 - decay) g^2; v <- momentum v + g / (sqrt(a) + epsilon); w <- w - rate v, elementwise.
+    """
+
+    learning_rate: float
+    momentum: float = 0.0
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0 or not self.epsilon > 0:
+            raise UserError(f"RMSProp.learning_rate, epsilon: {self.learning_rate}, {self.epsilon} must be > 0")
+        if not 0 <= self.momentum < 1 or not 0 <= self.decay < 1:
+            raise UserError(f"RMSProp.momentum, decay: {self.momentum}, {self.decay} must lie in [0, 1)")
+
+    def state(self, weights: Tensor) -> State:
+        """The mean square and the velocity, zero."""
+        return torch.zeros_like(weights), torch.zeros_like(weights)
+
+    def apply(self, weights: Tensor, gradient: Tensor, state: State, step: int, staleness: int, out: Tensor) -> None:
+        """One step; see the class. How old the gradient is does not count."""
+        square, velocity = state
+        square.mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
+        velocity.mul_(self.momentum).addcdiv_(gradient, square.sqrt().add_(self.epsilon))
+        torch.add(weights, velocity, alpha=-self.learning_rate, out=out)
+
+
+@dataclass(frozen=True)
 class Replayed:
     """Weights of each group; how many recorded digests were checked, and the (group, version) that differ."""
 

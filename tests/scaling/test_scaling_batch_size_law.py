@@ -20,9 +20,9 @@ from repro.papers.scaling._batch_size import (
     fit_power_law,
     left_out_error,
 )
-from repro.papers.scaling._digits import Task, loss
 from repro.papers.scaling._race import Race, fastest
 from repro.papers.scaling.batch_size_law import Config, arms
+from repro.training.replay_task import Task, loss
 
 SIZES = [8, 32, 128, 512]
 

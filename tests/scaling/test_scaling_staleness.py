@@ -7,9 +7,10 @@ from torch.func import functional_call
 
 from repro.compare import judge
 from repro.models.mlp import mlp
-from repro.papers.scaling import _digits, staleness
+from repro.papers.scaling import staleness
 from repro.papers.scaling.staleness import Config, arms
 from repro.published import load
+from repro.training import replay_task
 
 
 def test_one_worker_is_run_with_full_steps_only():
@@ -19,14 +20,14 @@ def test_one_worker_is_run_with_full_steps_only():
 
 
 def test_the_nets_logits_are_those_of_the_module_it_comes_from():
-    task = _digits.Task("digits", (16, 12), 4, seed=3)
+    task = replay_task.Task("digits", (16, 12), 4, seed=3)
     parameters = task.start()
     net = mlp((64, 16, 12, 10), seed=3)
-    assert torch.equal(_digits.logits(parameters, task.x[:50]), functional_call(net, {}, (task.x[:50],)))
+    assert torch.equal(replay_task.logits(parameters, task.x[:50]), functional_call(net, {}, (task.x[:50],)))
 
 
 def test_equal_keys_give_equal_batches_and_other_workers_others():
-    task = _digits.Task("digits", (8,), 4, seed=0)
+    task = replay_task.Task("digits", (8,), 4, seed=0)
     x, y = task.batches(np.array([0, 1, 0]), np.array([5, 5, 5]))
     assert x.shape == (3, 4, 64)
     assert y.shape == (3, 4)
@@ -36,9 +37,9 @@ def test_equal_keys_give_equal_batches_and_other_workers_others():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
 def test_a_diverged_net_has_a_loss_and_errors(bad):
-    task = _digits.Task("digits", (8,), 4, seed=0)
+    task = replay_task.Task("digits", (8,), 4, seed=0)
     parameters = {name: torch.full_like(t, bad) for name, t in task.start().items()}
-    assert task.train_loss(parameters) == _digits.CLAMP
+    assert task.train_loss(parameters) == replay_task.CLAMP
     assert 400 < task.test_errors(parameters) < 500
 
 

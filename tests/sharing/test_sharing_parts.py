@@ -15,6 +15,7 @@ from repro.papers.hinton2023.bits_hundred_classes import Config as HundredConfig
 from repro.papers.hinton2023.communities import Config as CommunitiesConfig
 from repro.papers.hinton2023.shared_mistakes import agreement
 from repro.training.loop import DivergedError
+from repro.training.tuning import at_the_best_rate
 
 LEARNER = {"hidden": [8], "training": {"epochs": 1}, "rates": [0.3, 0.1, 0.2]}
 COMMUNITY = {"held_out": 100, "shared_inputs": 200, "agents": 4, "cases_per_agent": 30, "learner": LEARNER}
@@ -43,15 +44,15 @@ def test_the_best_rate_is_the_one_with_the_lowest_score():
             raise DivergedError("it would have been the best")
         return training.learning_rate
 
-    assert learning.at_the_best_rate(LEARNER, attempt, lambda rate: rate) == (0.2, 0.2)
+    assert at_the_best_rate(LEARNER, attempt, lambda rate: rate) == (0.2, 0.2)
     assert tried == [0.3, 0.1, 0.2]
-    assert learning.at_the_best_rate(LEARNER, lambda t: t.learning_rate, lambda _: 5)[1] == 0.3  # of equals the first
+    assert at_the_best_rate(LEARNER, lambda t: t.learning_rate, lambda _: 5)[1] == 0.3  # of equals the first
 
     def diverging(training):
         raise DivergedError("at every rate")
 
     with pytest.raises(DivergedError, match="at every rate"):
-        learning.at_the_best_rate(LEARNER, diverging, lambda _: 0)
+        at_the_best_rate(LEARNER, diverging, lambda _: 0)
 
 
 def test_agents_see_their_classes_and_no_case_of_another():

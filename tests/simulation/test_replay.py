@@ -21,7 +21,7 @@ from simulation.protocols import (
     StaleSynchronous,
     SyncSGD,
 )
-from simulation.replay import SGD, replay
+from simulation.replay import SGD, RMSProp, replay
 from simulation.schedule import Kind, check
 from simulation.timing import Timing
 
@@ -241,17 +241,24 @@ def test_synchronous_workers_are_one_big_batch():
         torch.testing.assert_close(ours[name], value.detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_one_worker_is_torch_optim_to_the_last_bit():
+OPTIMISERS = {
+    "SGD": (RULE, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3}),
+    "RMSProp": (RMSProp(0.003, 0.9, 0.95), torch.optim.RMSprop, {"lr": 0.003, "momentum": 0.9, "alpha": 0.95}),
+}
+
+
+@pytest.mark.parametrize(("rule", "optimiser", "options"), OPTIMISERS.values(), ids=OPTIMISERS)
+def test_one_worker_is_torch_optim_to_the_last_bit(rule, optimiser, options):
     # What a recording by real processes relies on: the same arithmetic as the optimiser that made it.
     schedule = run(SyncSGD(1), TIMING, 50)
     p = {k: v.clone().requires_grad_() for k, v in initial(0).items()}
-    optimizer = torch.optim.SGD(p.values(), lr=0.05, momentum=0.9, weight_decay=1e-3, foreach=False)
+    optimizer = optimiser(p.values(), **options, foreach=False)
     for step in range(50):
         batch = tuple(t[0] for t in batches(np.array([0]), np.array([step])))
         optimizer.zero_grad()
         loss(p, batch).backward()
         optimizer.step()
-    ours = replay(schedule, PROBLEM, RULE, [initial(0)]).parameters[0]
+    ours = replay(schedule, PROBLEM, rule, [initial(0)]).parameters[0]
     assert digest(ours) == digest({k: v.detach() for k, v in p.items()})
 
 
@@ -348,6 +355,8 @@ def test_refusals():
     for bad in ({"learning_rate": 0.0}, {"learning_rate": 1.0, "momentum": 1.0}):
         with pytest.raises(UserError, match="SGD"):
             SGD(**bad)
+        with pytest.raises(UserError, match="RMSProp"):
+            RMSProp(**bad)
 
 
 def test_digest_sees_every_bit_and_only_the_weights():

@@ -16,19 +16,10 @@ from repro.distill.sharing import (
     Sharing,
     learn_together,
 )
-from repro.papers.hinton2023._learning import (
-    Cases,
-    Task,
-    at_the_best_rate,
-    deal,
-    digital,
-    errors,
-    image_task,
-    mean,
-    percent,
-)
+from repro.papers.hinton2023._learning import Cases, Task, deal, digital, errors, image_task, mean, percent
 from repro.training.keys import generator_seed
 from repro.training.settings import Training
+from repro.training.tuning import at_the_best_rate
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +19,11 @@ from repro.models.analogue import Hardware, analogue_net
 from repro.models.mlp import mlp
 from repro.training.inputs import flat_float
 from repro.training.keys import generator_seed
-from repro.training.loop import DivergedError, Objective, train
+from repro.training.loop import Objective, train
 from repro.training.settings import Training
+from repro.training.tuning import at_the_best_rate
 
 EVALUATION_BATCH = 2000
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -83,32 +83,6 @@ def logits_of(model: nn.Module, inputs: Tensor) -> Tensor:
 def errors(model: nn.Module, cases: Cases) -> int:
     """Number of cases whose largest logit is not their label's."""
     return int((logits_of(model, cases.inputs).argmax(1) != cases.labels).sum())
-
-
-def at_the_best_rate(
-    settings: Mapping[str, Any], attempt: Callable[[Training], Made], score: Callable[[Made], float]
-) -> tuple[Made, float]:
-    """What ``attempt`` makes at each of the rates in a ``Learner``'s settings: the one of the lowest score, its rate.
-
-    A rate at which the loss diverges is out; ties go to the rate that stands first.
-
-    Raises:
-        DivergedError: the loss diverges at every rate.
-    """
-    best: tuple[float, Made, float] | None = None
-    failure: DivergedError | None = None
-    for rate in settings["rates"]:
-        try:
-            made = attempt(Training(**settings["training"] | {"learning_rate": rate}))
-        except DivergedError as error:
-            failure = error
-            continue
-        scored = score(made)
-        if best is None or scored < best[0]:
-            best = (scored, made, rate)
-    if best is None:
-        raise failure or ValueError("a learner needs at least one rate")
-    return best[1], best[2]
 
 
 def fitted(

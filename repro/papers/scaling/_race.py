@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from repro.papers.scaling._batch_size import checkpoints, first_crossings
-from repro.papers.scaling._digits import Task, loss
+from repro.training.replay_task import Task, loss
 from simulation.gradients import Layout, Parameters
 
 Curve = list[tuple[int, float]]

@@ -87,8 +87,8 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     from math import exp, log
 
     from repro.errors import UserError
-    from repro.papers.scaling._digits import Task
     from repro.papers.scaling._race import Race, fastest
+    from repro.training.replay_task import Task
 
     settings = arm.settings
     rates, targets, runs = settings["rates"], settings["targets"], settings["runs"]

@@ -100,7 +100,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
     import numpy as np
 
-    from repro.papers.scaling._digits import Task
+    from repro.training.replay_task import Task
     from simulation import engines
     from simulation.cluster import ShiftedExponential
     from simulation.costs import cost

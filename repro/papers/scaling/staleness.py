@@ -63,7 +63,7 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
-    from repro.papers.scaling._digits import Task
+    from repro.training.replay_task import Task
     from simulation import engines
     from simulation.distributions import ShiftedExponential
     from simulation.protocols import AsyncSGD

@@ -1,7 +1,4 @@
-"""A small net on an image set, as the replay wants it: pure functions of (parameters, batch).
-
-The leading underscore says that it is no experiment.
-"""
+"""A small net on an image set, as the replay of a schedule wants it: pure functions of (parameters, batch)."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -65,11 +62,13 @@ class Task:
         rows = torch.from_numpy(batch_rows(self.seed, workers, steps, self.batch_size, len(self.x))).to(self.device)
         return self.x[rows], self.y[rows]
 
-    @torch.no_grad()
     def train_loss(self, parameters: Parameters) -> float:
         """Mean loss over all training cases, clamped."""
-        value = float(loss(parameters, (self.x, self.y)))
-        return min(value, CLAMP) if value == value else CLAMP
+        return _clamped(parameters, (self.x, self.y))
+
+    def held_out_loss(self, parameters: Parameters) -> float:
+        """Mean loss over the held-out cases, clamped."""
+        return _clamped(parameters, self.held_out)
 
     @torch.no_grad()
     def test_errors(self, parameters: Parameters) -> int:
@@ -90,3 +89,9 @@ def logits(parameters: Parameters, x: Tensor) -> Tensor:
 def loss(parameters: Parameters, batch: tuple[Tensor, Tensor]) -> Tensor:
     """Mean cross-entropy of a batch: a scalar."""
     return F.cross_entropy(logits(parameters, batch[0]), batch[1])
+
+
+@torch.no_grad()
+def _clamped(parameters: Parameters, cases: tuple[Tensor, Tensor]) -> float:
+    value = float(loss(parameters, cases))
+    return min(value, CLAMP) if value == value else CLAMP

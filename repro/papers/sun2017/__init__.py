@@ -1,0 +1,9 @@
+"""Sun, Shrivastava, Singh, Gupta 2017, Revisiting Unreasonable Effectiveness of Data, arXiv 1707.02968."""
+
+from repro.papers.paper import Paper
+
+PAPER = Paper(
+    "sun2017",
+    "Sun, Shrivastava, Singh, Gupta 2017: Revisiting Unreasonable Effectiveness of Data in Deep Learning Era",
+    "1707.02968",
+)

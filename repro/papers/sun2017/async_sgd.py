@@ -1,0 +1,201 @@
+"""Section 4: asynchronous SGD of 50 workers on parameter servers, on the simulator's clock and with real gradients.
+
+The paper trains ResNet-101 on 300 million images in asynchronous SGD on 50 K80 GPUs with 17 parameter servers, four
+epochs in about two months (all of this recollected: shown, never judged). It says nothing of what staleness costs.
+
+Here, in two parts:
+- ``clock.*``: the simulator prices a step of the paper's net, its last layer as wide as the printed categories, and
+  plays asynchronous SGD, synchronous SGD over the same servers and one worker alone; examples a second and the
+  distribution of staleness come from the schedule, and with the printed images and epochs they make months. The paper
+  does not name its network, which decides: every node's link, the servers' included, is a setting (``networks``), and
+  so is the images' side.
+- the rest: the replay computes the gradients of these schedules on real cases for a small net, with plain SGD and with
+  RMSProp with momentum (the paper's rule), at equal batches and equally many examples for all. Asynchronous against one
+  worker differs in staleness alone: as many updates, of batches of one size. Synchronous against one worker differs in
+  the size of the batch. Each way is run at every rate of its rule's grid, and the one of the lowest held-out loss at
+  the end, over seeds, speaks for it; test errors choose nothing.
+
+Departures: the clock is that of a large net, the learning that of a small one on small images. K80 stands for one of
+the board's two GPUs, at the share of its peak that the shelf's cluster attains; the shelf's net is for images of 224
+pixels, and multiply-adds are scaled to other sides. The servers hold equal shares of all weights, where the paper cuts
+its last layer into pieces of its own. No decay of the rate, and the means of RMSProp run over ten updates.
+Cost at scale ``paper``: a tenth of a CPU-second for a run of the clock; of the replay about 15 for one worker, whose
+updates cannot be computed together, and 3 for fifty.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from repro.compare import Answer, Claim, Model
+from repro.experiment import Arm, Context, Result
+from repro.plots.drawing import Drawing
+from repro.published import load as load_published
+from repro.results import Results
+from simulation.protocols import AsyncSGD, Protocol, SyncSGD
+
+DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
+PRINTED_DATA = "jft-300m"
+WAYS: dict[str, Callable[[int], Protocol]] = {
+    "async": AsyncSGD,
+    "sync": lambda workers: SyncSGD(workers, "parameter_servers"),
+    "one": lambda _: AsyncSGD(1),
+}
+# Settings of all arms that are the paper's own, by printed row.
+PRINTED = {
+    "workers": "PS307.gpus", "servers": "PS307.servers", "batch_size": "PS308.batch", "categories": "PS296"
+}  # fmt: skip
+MONTH_S = 365.25 / 12 * 86_400
+Rule = Literal["sgd", "rmsprop"]
+
+
+class Network(BaseModel):
+    """``bytes_per_s``: of every node's link, in one direction."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    bytes_per_s: PositiveFloat
+
+
+class Config(BaseModel):
+    """``gradients`` are computed in every replay, each on a batch; ``steps`` of each worker are played on the clock.
+
+    The replay follows the clock of the first side, on every network where workers do not wait for each other.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: int = Field(3, ge=2)
+    networks: tuple[Network, ...] = Field(min_length=1)
+    sides_pixels: tuple[PositiveInt, ...] = Field(min_length=1)
+    straggler_extra_fraction: float = Field(0.1, gt=0, description="mean exponential extra, of a compute time")
+    steps: int = Field(400, ge=10)
+    gradients: PositiveInt
+    points: int = Field(20, ge=2, description="looks at the held-out loss on the way")
+    hidden: tuple[PositiveInt, ...] = (32,)
+    held_out: PositiveInt
+    rates: dict[Rule, tuple[PositiveFloat, ...]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _whole_rounds(self) -> Self:
+        workers = _printed()["workers"]
+        if self.gradients % (workers * self.points):
+            raise ValueError(
+                f"gradients: {self.gradients} must be a multiple of {workers} workers times {self.points} points, so "
+                "that all ways are judged after equally many examples"
+            )
+        return self
+
+
+def _printed() -> dict[str, int]:
+    rows = load_published()
+    return {name: round(rows[id].value or 0) for name, id in PRINTED.items()}
+
+
+def clock_name(way: str, network: str, side_pixels: int) -> str:
+    return f"clock.{way}.{network}.{side_pixels}px"
+
+
+def arm_name(way: str, network: str, rule: str, rate: float) -> str:
+    return f"{way}.{network}.{rule}.rate{rate:g}"
+
+
+def learnt(config: Config) -> list[tuple[str, str]]:
+    """Ways and networks that are replayed: without waiting, the network changes no more than the clock."""
+    return [*(("async", network.name) for network in config.networks)] + [
+        (way, config.networks[0].name) for way in ("sync", "one")
+    ]
+
+
+def arms(config: Config) -> list[Arm]:
+    shared = _printed() | {"straggler_extra_fraction": config.straggler_extra_fraction}
+    bytes_per_s = {network.name: network.bytes_per_s for network in config.networks}
+
+    def clocked(way: str, network: str, side_pixels: int) -> dict[str, Any]:
+        return shared | {"way": way, "bytes_per_s": bytes_per_s[network], "side_pixels": side_pixels}
+
+    listed = [
+        Arm(
+            clock_name(way, network, side),
+            clocked(way, network, side) | {"steps": config.steps},
+            config.seeds,
+            seeds_per_job=config.seeds,
+        )
+        for way in WAYS
+        for network in bytes_per_s
+        for side in config.sides_pixels
+    ]
+    learning = config.model_dump(mode="json", include={"gradients", "points", "hidden", "held_out"})
+    for way, network in learnt(config):
+        for rule, rates in config.rates.items():
+            for rate in rates:
+                settings = clocked(way, network, config.sides_pixels[0]) | learning | {"rule": rule, "rate": rate}
+                listed.append(Arm(arm_name(way, network, rule, rate), settings, config.seeds, seeds_per_job=10))
+    return listed
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    from repro.papers.sun2017 import _schedules as schedules
+
+    return (schedules.learn if "rule" in arm.settings else schedules.clock)(arm.settings, seed, context)
+
+
+def chosen_rate(results: Results, config: Config, way: str, network: str, rule: Rule) -> float | None:
+    """The rate of the lowest held-out loss, mean over seeds; None before all rates have run."""
+    means = {}
+    for rate in config.rates[rule]:
+        found = results.values(arm_name(way, network, rule, rate), "held_out_loss")
+        if len(found) < config.seeds:
+            return None
+        means[rate] = sum(found.values()) / len(found)
+    return min(means, key=lambda rate: (means[rate], rate))
+
+
+def months(results: Results, way: str, network: str, side_pixels: int) -> list[float]:
+    """Months of the printed images and epochs at a clock's pace, one a seed."""
+    printed = load_published()
+    examples = 1e6 * (printed["PS295.images"].value or 0.0) * (printed["PS308.epochs"].value or 0.0)
+    pace = results.values(clock_name(way, network, side_pixels), "examples_per_s")
+    return [examples / value / MONTH_S for value in pace.values()]
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.sun2017._figures import asynchronous
+
+    return asynchronous(results)
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    config = Config.model_validate(results.config)
+    answers: list[Answer] = [
+        Model(
+            f"PS308.months.async.{network.name}.{side}px",
+            tuple(months(results, "async", network.name, side)),
+            setting=f"links of {network.bytes_per_s / 1e6:,.0f} MB/s, images of {side} pixels",
+            departures="K80: one of the board's two GPUs; the network is not printed",
+        )
+        for network in config.networks
+        for side in config.sides_pixels
+    ]
+    network = config.networks[0].name
+    for rule in config.rates:
+        errors = {way: _test_errors(results, config, way, network, rule) for way in WAYS}
+        for way, against in (("async", "one"), ("sync", "one"), ("async", "sync")):
+            both = sorted(errors[way].keys() & errors[against].keys())
+            answers.append(
+                Claim(
+                    f"PS307.gpus.{rule}.{way}_{against}",
+                    f"test errors of {way} minus {against}, same seed, equal examples",
+                    tuple(errors[way][s] - errors[against][s] for s in both),
+                    setting=f"{rule}, each at its own rate",
+                    unit="errors",
+                )
+            )
+    return answers
+
+
+def _test_errors(results: Results, config: Config, way: str, network: str, rule: Rule) -> Mapping[int, float]:
+    rate = chosen_rate(results, config, way, network, rule)
+    return {} if rate is None else results.values(arm_name(way, network, rule, rate), "test_errors")

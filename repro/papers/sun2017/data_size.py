@@ -1,0 +1,245 @@
+"""Section 5.4: accuracy over the logarithm of the number of examples, for small and large nets.
+
+The paper trains ResNets on 10, 30, 100 and 300 million images of JFT-300M and finds that what they are then worth for
+detection and segmentation grows with the logarithm of the images, without a plateau, and that deeper nets gain more.
+
+Here: nets of one hidden layer and growing width on nested, class-balanced subsets of MNIST and Fashion-MNIST
+(scikit-learn's digits at scale ``quick``), judged on the test set. Each run trains at every rate of one grid, the same
+for all arms, and keeps the rate with the fewest errors on held-out training cases; its length is fixed beforehand.
+
+A sweep over data varies two things at once unless one is held: with equal epochs, fewer examples are also fewer
+updates. The arms hold the updates equal (as many as ``training.epochs`` of the largest size make; small sets are
+repeated), so that only the number of different examples varies; the control (``.epochs``) holds epochs equal instead,
+and the difference of the slopes is what the number of updates alone puts into such a sweep.
+
+Rules, set before the runs; each law is fitted by least squares in points of accuracy, seed by seed (``_laws``):
+- ``.slope``: points gained a decade by the straight line over log10(n) are above 0;
+- ``.law``: it predicts the accuracy at the largest size, left out, better than a power law of the error does, which
+  has as many parameters and knows that accuracy ends at 100 %;
+- ``.straight``: over the upper half of the sizes at least half of the gain a decade of the lower half is left (1 if the
+  law is exact; the paper's own gains, in points of COCO mAP a decade, keep two thirds);
+- ``.capacity``, ``.capacity_upper``: the largest net gains more a decade than the smallest, over all sizes and over the
+  upper half of them;
+- ``.epochs``: the slope at equal epochs exceeds that at equal updates.
+
+What this can say, and what not. The paper's sweep spans a factor of 30 far from the ceiling of its measures; over so
+short a way every smooth curve is nearly straight, and its four points cannot tell a logarithm from a power. Ours spans
+a factor of 250 and ends near the ceiling, where a logarithm must fail: that it fails here says nothing of JFT-300M.
+What carries over is the comparison of nets, and the control.
+
+Departures: data, nets and measure (accuracy on the same task; no transfer to another); labels without noise; 10,000 of
+60,000 training cases are held out.
+Cost at scale ``paper``: 10 (16 hidden units) to 20 (256) CPU-seconds a run of three rates, less of the control.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from repro.compare import Answer, Claim, NotRun
+from repro.experiment import BY_ARM, Arm, Context, Result
+from repro.papers.sun2017._laws import Points, fit_log, fit_power, left_out_error
+from repro.plots.drawing import Drawing
+from repro.published import Published
+from repro.published import load as load_published
+from repro.results import Results
+from repro.training.settings import Training
+
+DATA = {"quick": BY_ARM, "paper": BY_ARM, "cluster": BY_ARM}
+PRINTED_DATA = "jft-300m"
+CLAIMED = "PS304"
+LEAST_STRAIGHT = 0.5  # of the gain a decade, from the lower to the upper half of the sizes
+# Printed gains in COCO mAP, and the millions of images between which they were made.
+PRINTED_GAINS = {"PS305.10M_30M": (10, 30), "PS305.30M_100M": (30, 100), "PS305.100M_300M": (100, 300)}
+
+
+class Task(BaseModel):
+    """A data set, and how many of its training cases choose the rate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    held_out: PositiveInt
+
+
+class Net(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    hidden: tuple[PositiveInt, ...] = Field(min_length=1)
+
+
+class Config(BaseModel):
+    """``sizes`` rise; ``nets`` go from small to large; ``training.epochs`` are those of the largest size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seeds: int = Field(3, ge=2)
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    sizes: tuple[PositiveInt, ...] = Field(min_length=5, description="training examples")
+    nets: tuple[Net, ...] = Field(min_length=2)
+    rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="learning rates that every run tries")
+    training: Training
+
+    @model_validator(mode="after")
+    def _equal_updates_are_possible(self) -> Self:
+        if list(self.sizes) != sorted(set(self.sizes)):
+            raise ValueError("sizes must rise from one to the next")
+        shown = self.training.epochs * self.sizes[-1]
+        for size in self.sizes:
+            if size % self.training.batch_size or shown % size:
+                raise ValueError(
+                    f"size {size} must be a multiple of batch_size {self.training.batch_size} and divide the "
+                    f"{shown} examples that {self.training.epochs} epochs of the largest size show, so that all "
+                    "sizes get equally many updates"
+                )
+        return self
+
+
+def arm_name(data: str, net: str, size: int, *, equal_epochs: bool = False) -> str:
+    """At the largest size both sweeps meet in one arm."""
+    return f"{data}.{net}.n{size}{'.epochs' if equal_epochs else ''}"
+
+
+def arms(config: Config) -> list[Arm]:
+    most, epochs = config.sizes[-1], config.training.epochs
+    listed = []
+    for task in config.tasks:
+        for net in config.nets:
+            for equal_epochs in (False, True):
+                for size in config.sizes[: -1 if equal_epochs else None]:
+                    own = epochs if equal_epochs else epochs * most // size
+                    training = config.training.model_copy(update={"epochs": own}).model_dump(mode="json")
+                    settings = {
+                        "hidden": list(net.hidden),
+                        "size": size,
+                        "held_out": task.held_out,
+                        "rates": list(config.rates),
+                        "training": training,
+                    }
+                    name = arm_name(task.data, net.name, size, equal_epochs=equal_epochs)
+                    listed.append(Arm(name, settings, config.seeds, seeds_per_job=config.seeds, data=task.data))
+    return listed
+
+
+def run(arm: Arm, seed: int, context: Context) -> Result:
+    from repro.papers.sun2017._learning import fit
+
+    return fit(arm.settings, seed, context)
+
+
+def accuracies(
+    results: Results, config: Config, data: str, net: str, *, equal_epochs: bool = False
+) -> dict[int, dict[int, float]]:
+    """Test accuracy in % by seed and size, of the seeds that have all sizes."""
+    most = config.sizes[-1]
+    by_size = {
+        size: results.values(arm_name(data, net, size, equal_epochs=equal_epochs and size != most), "test_accuracy")
+        for size in config.sizes
+    }
+    seeds = sorted(set.intersection(*(set(found) for found in by_size.values())))
+    return {seed: {size: found[seed] for size, found in by_size.items()} for seed in seeds}
+
+
+def slope(points: Points) -> float:
+    """Points of accuracy gained a decade."""
+    return fit_log(points).slope
+
+
+def halves(points: Points) -> tuple[dict[int, float], dict[int, float]]:
+    """The points of the smaller and of the larger sizes; a middle one is in neither."""
+    sizes, half = sorted(points), len(points) // 2
+    return {n: points[n] for n in sizes[:half]}, {n: points[n] for n in sizes[-half:]}
+
+
+def straightness(points: Points) -> float:
+    """Gain a decade over the upper half of the sizes over that of the lower half: 1 under the logarithmic law."""
+    lower, upper = halves(points)
+    return slope(upper) / slope(lower)
+
+
+def upper_slope(points: Points) -> float:
+    """Points gained a decade over the upper half of the sizes."""
+    return slope(halves(points)[1])
+
+
+def law_error(points: Points) -> float:
+    """Error at the left-out largest size of the logarithmic law less that of the power law, in points."""
+    return abs(left_out_error(points, fit_log)) - abs(left_out_error(points, fit_power))
+
+
+def printed_gains(printed: Mapping[str, Published]) -> list[float]:
+    """The paper's own gains in points of COCO mAP a decade of images, from fewer to more images."""
+    from math import log10
+
+    return [(printed[id].value or 0.0) / log10(more / fewer) for id, (fewer, more) in PRINTED_GAINS.items()]
+
+
+def figure(results: Results) -> Drawing:
+    from repro.papers.sun2017._figures import data_sizes
+
+    return data_sizes(results)
+
+
+def claims(results: Results) -> Sequence[Answer]:
+    config, printed = Config.model_validate(results.config), load_published()
+    gains = printed_gains(printed)
+    answers: list[Answer] = [
+        NotRun(row.id, "JFT-300M is not public")
+        for row in printed.values()
+        if row.paper == "sun2017" and row.role == "result"
+    ]
+    span = f"{config.sizes[0]:,} to {config.sizes[-1]:,} examples"
+    for task in config.tasks:
+        stem = f"{CLAIMED}.{task.data}"
+        by_net = {net.name: accuracies(results, config, task.data, net.name) for net in config.nets}
+        for name, runs in by_net.items():
+            control = accuracies(results, config, task.data, name, equal_epochs=True)
+            setting = f"{task.data}, {name} net, {span}"
+            answers += [
+                Claim(
+                    f"{stem}.{name}.slope",
+                    "accuracy gained a decade of examples, straight line over log10(n)",
+                    tuple(map(slope, runs.values())),
+                    setting=setting,
+                    unit="points",
+                ),
+                Claim(
+                    f"{stem}.{name}.law",
+                    "error at the left-out largest size, the logarithmic law's minus the power law's",
+                    tuple(map(law_error, runs.values())),
+                    direction="less",
+                    setting=setting,
+                    unit="points",
+                ),
+                Claim(
+                    f"{stem}.{name}.straight",
+                    "gain a decade, upper over lower half of the sizes",
+                    tuple(map(straightness, runs.values())),
+                    null=LEAST_STRAIGHT,
+                    setting=setting,
+                    departures="printed: of the gains in COCO mAP",
+                    published=gains[-1] / gains[0],
+                ),
+                Claim(
+                    f"{stem}.{name}.epochs",
+                    "accuracy gained a decade at equal epochs minus at equal updates, same seed",
+                    tuple(slope(control[s]) - slope(runs[s]) for s in sorted(runs.keys() & control.keys())),
+                    setting=f"control; {setting}",
+                    unit="points",
+                ),
+            ]
+        small, large = config.nets[0].name, config.nets[-1].name
+        both = sorted(by_net[small].keys() & by_net[large].keys())
+        for name, gain, where in (("capacity", slope, span), ("capacity_upper", upper_slope, f"upper half of {span}")):
+            answers.append(
+                Claim(
+                    f"{stem}.{name}",
+                    f"accuracy gained a decade, {large} net minus {small} net, same seed",
+                    tuple(gain(by_net[large][s]) - gain(by_net[small][s]) for s in both),
+                    setting=f"{task.data}, {where}",
+                    unit="points",
+                )
+            )
+    return answers
