@@ -17,10 +17,13 @@ from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from repro.codistill import cli
 from repro.codistill.settings import RunFile
 from repro.errors import UserError
 
 STOP_S = 10.0
+Work = Callable[[RunFile, int | None, str], int]
+"""What each process does, given the run, its job's group and where the job meets; returns its exit status."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class LocalJob:
     group: int | None
     restarts: int
     log: Path | None = None
+    work: Work = cli.work
     processes: list[ForkServerProcess] = field(default_factory=list)
     meeting: tempfile.TemporaryDirectory[str] | None = None
 
@@ -41,8 +45,6 @@ class LocalJob:
 
     def start(self) -> None:
         """Start all processes."""
-        from repro.codistill.cli import work
-
         context = _server()
         self.meeting = tempfile.TemporaryDirectory(prefix="codistill-")
         method = f"file://{self.meeting.name}/store"
@@ -50,7 +52,7 @@ class LocalJob:
             place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.world)}
             place["LOCAL_WORLD_SIZE"] = str(self.world)
             process = context.Process(
-                target=_live, args=(work, self.run, self.group, place, method, self.log), daemon=True
+                target=_live, args=(self.work, self.run, self.group, place, method, self.log), daemon=True
             )
             process.start()
             self.processes.append(process)
@@ -91,12 +93,14 @@ def launch(
     groups: list[int] | None = None,
     watch: Callable[[list[LocalJob]], None] | None = None,
     log: Path | None = None,
+    work: Work = cli.work,
 ) -> None:
     """Run all groups (or some) to their end as processes of this machine.
 
     Args:
         restarts: how often each job may be started again after losing a process. watch: called now and then with the
-            jobs, such as by a test that kills some. log: where messages go; default: standard error.
+            jobs, such as by a test that kills some. log: where messages go; default: standard error. work: what each
+            process does instead of training.
 
     Raises:
         UserError: a job failed; all others are stopped.
@@ -104,7 +108,7 @@ def launch(
     numbers: list[int | None] = [None]
     if run.protocol.groups > 1 and not run.exchanges_predictions:
         numbers = list(range(run.protocol.groups)) if groups is None else list(groups)
-    jobs = [LocalJob(run, number, restarts, log) for number in numbers]
+    jobs = [LocalJob(run, number, restarts, log, work) for number in numbers]
     try:
         for job in jobs:
             job.start()
@@ -128,7 +132,7 @@ def _server() -> multiprocessing.context.ForkServerContext:
 
 
 def _live(
-    work: Callable[[RunFile, int | None, str], int],
+    work: Work,
     run: RunFile,
     group: int | None,
     place: dict[str, str],

@@ -31,6 +31,7 @@ from repro.codistill.settings import RunFile, as_plain
 from repro.codistill.shared import CHECKPOINTS_KEPT, Checkpoint, GroupFolder, agree_on_run
 from repro.codistill.task import Batch, Task
 from repro.codistill.team import Job
+from repro.codistill.traffic import sent_bytes
 from repro.codistill.writer import Writer
 from repro.errors import UserError
 from repro.training.curves import Point
@@ -109,6 +110,7 @@ class GroupRun:
     def begin(self) -> None:
         """Load what an earlier life left, or the initial weights."""
         self._resume()
+        self._sent_before = sent_bytes()
         self.batches = self._batches(self.version * self.run.protocol.steps_per_update)
 
     def advance(self) -> None:
@@ -460,6 +462,10 @@ class GroupRun:
         """Metrics of the end, the final weights, and the note that others go by."""
         self._evaluate()
         self._save(publish=True)
+        sent = sent_bytes()
+        own = None if sent is None or self._sent_before is None else sent - self._sent_before
+        sent_by_worker = self.job.team.all_say(own)
+        self.job.everyone.all_say(0)  # who leaves closes connections that others still count
         if not self.first:
             return
         self.writer.close()
@@ -471,7 +477,9 @@ class GroupRun:
                 metrics.setdefault(point.split, {})[point.metric] = point.value
         final = f"{digest(self.net.layout.one(self.net.dense())):016x}"
         curve = [point.as_list() for point in self.curve]
-        self.folder.write_ended({"updates": self.version, "digest": final, "metrics": metrics, "curve": curve})
+        self.folder.write_ended(
+            {"updates": self.version, "digest": final, "metrics": metrics, "curve": curve, "sent_bytes": sent_by_worker}
+        )
 
 
 def fingerprint(batch: Batch) -> Tensor:
