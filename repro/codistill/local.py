@@ -22,6 +22,8 @@ from repro.codistill.settings import RunFile
 from repro.errors import UserError
 
 STOP_S = 10.0
+SLOW_TO_IMPORT = ["repro.codistill.cli", "repro.codistill.runtime", "sklearn.datasets"]
+"""Imported once, by the server from which processes are forked; the last holds the data of the small tasks."""
 Work = Callable[[RunFile, int | None, str], int]
 """What each process does, given the run, its job's group and where the job meets; returns its exit status."""
 
@@ -127,7 +129,7 @@ def launch(
 
 def _server() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["repro.codistill.cli", "repro.codistill.runtime"])
+    context.set_forkserver_preload(SLOW_TO_IMPORT)
     return context
 
 

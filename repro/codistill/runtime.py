@@ -25,11 +25,10 @@ from repro.codistill.patience import Patience, say
 from repro.codistill.peers import Peers
 from repro.codistill.records import Records, learning_path
 from repro.codistill.reducer import Reducer
-from repro.codistill.replayed import points
 from repro.codistill.rules import rule_for
 from repro.codistill.settings import RunFile, as_plain
 from repro.codistill.shared import CHECKPOINTS_KEPT, Checkpoint, GroupFolder, agree_on_run
-from repro.codistill.task import Batch, Task
+from repro.codistill.task import Batch, Task, points
 from repro.codistill.team import Job
 from repro.codistill.traffic import sent_bytes
 from repro.codistill.writer import Writer

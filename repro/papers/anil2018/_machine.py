@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -27,13 +27,38 @@ from repro.codistill.settings import RunFile
 from repro.codistill.shared import Checkpoint, GroupFolder
 from repro.codistill.task import load_task
 from repro.codistill.team import Job, Team, joined
-from repro.papers.anil2018._predicted import Parts
 from simulation.calibrate import CACHE_BYTES, timed
 from simulation.digest import digest
 from simulation.protocols import Codistillation
 
 FOUND = "parts.json"
 STEPS_PER_ROUND = 4
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Seconds of a machine's parts, for one task and one arrangement of workers.
+
+    steps_s: forward, backward and update of one worker alone, a sample; forward_s: a teacher's forward pass. reduce_s:
+    the all-reduce within a group, at reduce_bytes; gather_s: of workers' predictions between groups, of gather_bytes
+    each; empty where nobody is to be met. publish_s: from a group's decision to publish until another has the snapshot
+    in memory. parameters: of the net. prediction_bytes: what one worker has to tell about its batch.
+    """
+
+    steps_s: tuple[float, ...]
+    forward_s: float
+    reduce_bytes: tuple[float, ...]
+    reduce_s: tuple[float, ...]
+    gather_bytes: tuple[float, ...]
+    gather_s: tuple[float, ...]
+    publish_s: float
+    parameters: int
+    prediction_bytes: int
+
+    @property
+    def step_s(self) -> float:
+        """The median step."""
+        return statistics.median(self.steps_s)
 
 
 def measured_parts(run: RunFile, folder: Path, rounds: int) -> Parts:

@@ -1,11 +1,11 @@
-"""What the simulator says of a run on a machine whose parts were measured, and the same asked of any schedule.
+"""What the simulator says of a run on a machine whose parts were measured.
 
-Needs no torch. The leading underscore says that it is no experiment.
+The leading underscore says that it is no experiment.
 """
 
-import statistics
 from dataclasses import dataclass, replace
 
+from repro.papers.anil2018._machine import Parts
 from simulation.cluster import Cluster, Device, Level, MeasuredCollective
 from simulation.communication import exchange_path
 from simulation.costs import cost
@@ -15,35 +15,6 @@ from simulation.protocols import Codistillation, Protocol
 from simulation.schedule import Kind, Schedule
 from simulation.statistics import statistics as schedule_statistics
 from simulation.workload import Layer, MeasuredStep, Workload
-
-LEAST_WINDOW = 10
-"""Steps over which a pace is taken at least: what one step takes is as good as random."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Seconds of a machine's parts, for one task and one arrangement of workers.
-
-    steps_s: forward, backward and update of one worker alone, a sample; forward_s: a teacher's forward pass. reduce_s:
-    the all-reduce within a group, at reduce_bytes; gather_s: of workers' predictions between groups, of gather_bytes
-    each; empty where nobody is to be met. publish_s: from a group's decision to publish until another has the snapshot
-    in memory. parameters: of the net. prediction_bytes: what one worker has to tell about its batch.
-    """
-
-    steps_s: tuple[float, ...]
-    forward_s: float
-    reduce_bytes: tuple[float, ...]
-    reduce_s: tuple[float, ...]
-    gather_bytes: tuple[float, ...]
-    gather_s: tuple[float, ...]
-    publish_s: float
-    parameters: int
-    prediction_bytes: int
-
-    @property
-    def step_s(self) -> float:
-        """The median step."""
-        return statistics.median(self.steps_s)
 
 
 @dataclass(frozen=True)
@@ -74,28 +45,6 @@ def exchanges(schedule: Schedule) -> float:
     """How often every group learned from something new of every other, on the mean."""
     groups = schedule.protocol.groups
     return len(schedule.events.of(Kind.ADOPT)) / max(1, groups * (groups - 1))
-
-
-def stretches(protocol: Protocol, updates: int) -> list[tuple[int, int]]:
-    """(begin, end) versions over which a pace is taken; none where a run is too short for one.
-
-    A stretch is an exchange interval (of short ones several, `LEAST_WINDOW` updates or more), so that it has its share
-    of what an exchange costs. The first one is left out, and what comes before the first teachers.
-    """
-    interval, first = 1, 0
-    if isinstance(protocol, Codistillation):
-        interval, first = protocol.interval_updates, protocol.first_adoption
-    length = -(-LEAST_WINDOW // interval) * interval
-    return [(begin, begin + length) for begin in range(max(first, length), updates - length, length)]
-
-
-def pace_s(schedule: Schedule) -> float:
-    """Seconds of an update: the median over groups and stretches of the mean within a stretch."""
-    groups = [schedule.updates.time_ns[rows] for rows in schedule.group_slices()]
-    parts = stretches(schedule.protocol, len(groups[0]))
-    return (
-        statistics.median(float(own[end] - own[begin]) / (end - begin) for own in groups for begin, end in parts) / 1e9
-    )
 
 
 def _cluster(parts: Parts, protocol: Protocol) -> Cluster:

@@ -39,6 +39,7 @@ from repro.codistill.settings import AnyProtocol
 from repro.compare import Answer, Claim
 from repro.experiment import BY_ARM, Arm, Context, Result
 from repro.papers.anil2018._arms import Rule, Section
+from repro.papers.anil2018._pace import pace_s, stretches
 from repro.plots.drawing import Drawing
 from repro.results import Results
 from simulation.protocols import Codistillation, SyncSGD, to_dict
@@ -83,8 +84,6 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _long_enough(self) -> "Config":
-        from repro.papers.anil2018._predicted import stretches
-
         for problem in self.problems.values():
             for name, protocol in self.protocols.items():
                 if not stretches(protocol, problem.updates):
@@ -132,7 +131,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     from repro.codistill.task import load_task
     from repro.papers.anil2018._machine import averaged, measured_parts
     from repro.papers.anil2018._measured import moved_bytes, weights_apart
-    from repro.papers.anil2018._predicted import pace_s, predict
+    from repro.papers.anil2018._predicted import predict
     from simulation.processes import free_cores
     from simulation.statistics import statistics
 
@@ -201,7 +200,7 @@ def figure(results: Results) -> Drawing:
                 for seed in sorted(measured.keys() & predicted.keys()):
                     if metric == "bytes_a_step" and not measured[seed]:
                         continue  # a single process sends nothing
-                    timed = metric == "step_ms" or metric == "teacher_age" and protocol in free
+                    timed = metric == "step_ms" or (metric == "teacher_age" and protocol in free)
                     filled = quiet[seed] or not timed
                     face = colour if filled else "none"
                     ax.plot(predicted[seed], measured[seed], marker, color=colour, mfc=face, ms=8, mew=1.5, alpha=0.8)
