@@ -228,6 +228,8 @@ def figure(results: Results) -> Drawing:
 
 def _frame(ax: Any, rows: Sequence[Mapping[str, Any]], metric: str) -> None:
     """Equal axes around the diagonal, with the band in which a prediction counts as right."""
+    from repro.plots.style import plain_ticks
+
     label = LABELS[metric]
     ax.set_xlabel(f"{label}, predicted")
     ax.set_ylabel(f"{label}, measured")
@@ -241,6 +243,10 @@ def _frame(ax: Any, rows: Sequence[Mapping[str, Any]], metric: str) -> None:
         low, high = min(values) / 1.4, max(values) * 1.4
         ax.set_xscale("log")
         ax.set_yscale("log")
+        if metric == "step_ms":  # a decade or less, which the usual ticks label badly
+            ticks = [digit * 10.0**power for power in range(-2, 5) for digit in (1, 2, 5)]
+            for axis in (ax.xaxis, ax.yaxis):
+                plain_ticks(axis, [tick for tick in ticks if low <= tick <= high])
     ax.plot([low, high], [low, high], color="#444444", lw=1.2, zorder=0)
     if band := {"step_ms": TIME_TOLERANCE, "bytes_a_step": BYTES_TOLERANCE}.get(metric):
         # predicted within this share of measured
