@@ -38,7 +38,8 @@ REASONS = (
     Reason("made from the same measurement as its efficiency", _of("Goyal", "time per", "increase in time")),
     Reason("an input: the workload's measured step is made of it", _of("Goyal", "backprop time")),
     Reason(
-        "reported because the network was badly configured", lambda r: _of("nccl-tests")(r) and r.where == "issue 527"
+        "reported because the network was badly configured",
+        lambda r: _of("nccl-tests")(r) and r.where == "GitHub issue 527",
     ),
     Reason("an end of its table, from which the points between are predicted", _of("nccl-tests", "time")),
     Reason("an input: the shelf's NVLink runs at it", _of("NVIDIA maintainer", "peak busbw ring")),

@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.bench import Measurement
-from repro.perturb.estimators import ActivityPerturbation, Backprop, Batch, Estimator, WeightPerturbation
+from repro.perturb.estimators import ActivityPerturbation, Backprop, Estimator, WeightPerturbation
 from repro.perturb.nets import Net, mlp
 from repro.perturb.noise import Counter
+from repro.perturb.signals import Batch
 
 SIZES = (784, 1024, 1024, 10)
 BATCH = 128

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from repro.perturb.estimators import Batch, Estimator
+from repro.perturb.estimators import Estimator
 from repro.perturb.nets import Net, Parameters
 from repro.perturb.noise import Counter
 from repro.perturb.settings import Learning
+from repro.perturb.signals import Batch
 from repro.training import checkpoint as checkpoints
 from repro.training.curves import Point
 from repro.training.keys import generator_seed

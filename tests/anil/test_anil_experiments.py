@@ -49,7 +49,7 @@ def judged(answers):
 
 
 def test_churn_runs_draws_and_answers(record):
-    found = record("churn", CHURN)
+    found = record("anil2018.churn", CHURN)
     assert {row["arm"] for row in found.rows} == {*churn.LABELS, *(churn.tuning_name(n, 0.1) for n in churn.TUNED)}
     assert all(0 < row["churn"] < 1 for row in found.rows)
     # The tuning looks at validation cases, the others at test cases.
@@ -106,7 +106,7 @@ def test_every_point_of_a_sweep_is_run_once():
 
 
 def test_exchange_interval_runs_draws_and_answers(record):
-    found = record("exchange_interval", EXCHANGE)
+    found = record("anil2018.exchange_interval", EXCHANGE)
     drawn = exchange_interval.figure(found)
     assert {row["sweep"] for row in drawn.data} >= {"exchange interval", "single"}
     rows = judged(exchange_interval.claims(found))
@@ -127,7 +127,7 @@ def test_rates_of_both_recipes_are_asked_for():
 
 
 def test_language_model_runs_draws_and_answers(record):
-    found = record("language_model", LANGUAGE)
+    found = record("anil2018.language_model", LANGUAGE)
     assert len(found.rows) == 2 * 7 + 2
     two_phase = found.values("two_phase", "updates")
     assert set(two_phase.values()) == {24}
@@ -182,7 +182,7 @@ def test_more_workers_take_longer_simulated_steps():
 
 
 def test_image_batch_runs_draws_and_answers(record):
-    found = record("image_batch", BATCH)
+    found = record("anil2018.image_batch", BATCH)
     arms = {_batch.arm_name(kind, size) for kind in _batch.KINDS for size in (128, 256)}
     assert {row["arm"] for row in found.rows} == {*arms, *(_batch.tuning_name(n, 0.1) for n in (128, 256, 512))}
     drawn = image_batch.figure(found)

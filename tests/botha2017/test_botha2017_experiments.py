@@ -15,7 +15,7 @@ TINY += "training: {epochs: 10, batch_size: 128, learning_rate: 1.0, precision: 
 
 
 def test_one_record_of_a_task(record):
-    found = record("languages", TINY)
+    found = record("botha2017.languages", TINY)
     names = {"v100.d4", "v20.d4", "v100.d2", "v100.d4.rate0.5", "linear.v100", "most_frequent"}
     assert {row["arm"] for row in found.rows} == names
     floor = found.values("most_frequent", "test_accuracy")[0]

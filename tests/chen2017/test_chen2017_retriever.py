@@ -44,7 +44,7 @@ def test_documents_drawn_at_random_are_different_ones():
 
 
 def test_the_retriever_finds_beats_chance_and_its_control(record):
-    found = record("retriever", "parts: 2")
+    found = record("chen2017.retriever", "parts: 2")
     assert {row["arm"] for row in found.rows} == {
         f"{u}.{m}" for u in ("paragraphs", "articles") for m in retriever.METHODS
     }
@@ -68,7 +68,7 @@ def test_the_retriever_finds_beats_chance_and_its_control(record):
 
 
 def test_more_bins_find_more_until_none_meet(record):
-    found = record("bins", "parts: 2, bits: [4, 24]")
+    found = record("chen2017.bins", "parts: 2, bits: [4, 24]")
     few, many, exact = (
         np.mean(list(found.values(f"n2.{b}", "gold_at_5").values())) for b in ("bits4", "bits24", "numbered")
     )
@@ -81,7 +81,7 @@ def test_more_bins_find_more_until_none_meet(record):
 
 
 def test_a_larger_collection_has_the_same_questions(record):
-    found = record("collection_size", "seeds: 2, articles: [5, 30]")
+    found = record("chen2017.collection_size", "seeds: 2, articles: [5, 30]")
     for seed in range(2):
         asked = {row["questions"] for row in found.rows if row["seed"] == seed}
         assert len(asked) == 1
@@ -113,4 +113,4 @@ def test_settings_that_cannot_be_are_told(tmp_path, section, told):
 
 def test_more_articles_than_there_are_is_told(record):
     with pytest.raises(UserError, match="500 articles asked for, pydoc-topics has 79"):
-        record("collection_size", "seeds: 1, articles: [5, 500]")
+        record("chen2017.collection_size", "seeds: 1, articles: [5, 500]")

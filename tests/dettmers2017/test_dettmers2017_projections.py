@@ -18,6 +18,7 @@ from repro.papers.dettmers2017._growth import (
     years_until,
 )
 from repro.published import load
+from tests.recorded import shipped
 
 PRINTED = load()
 START = 2017.67
@@ -70,7 +71,7 @@ def test_a_band_holds_everything_between_the_corners(a, b, share):
 
 
 def test_six_printed_years_are_within_and_the_formula_does_not_give_the_others(record):
-    found = record("projections")
+    found = record("dettmers2017.projections", shipped("dettmers2017.projections"))
     answers = {answer.id: answer for answer in projections.claims(found)}
     verdicts = {name: judge(answer, PRINTED).verdict for name, answer in answers.items()}
     ours = {name for name, verdict in verdicts.items() if verdict == "within"}
@@ -86,7 +87,7 @@ def test_six_printed_years_are_within_and_the_formula_does_not_give_the_others(r
 
 
 def test_bands_contain_their_years(record):
-    for row in record("projections").table("years"):
+    for row in record("dettmers2017.projections", shipped("dettmers2017.projections")).table("years"):
         assert row["year_low"] <= row["year"] <= row["year_high"]
 
 

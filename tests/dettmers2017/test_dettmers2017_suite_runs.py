@@ -12,6 +12,7 @@ from repro.files import csv_text
 from repro.papers.dettmers2017 import suite_runs
 from repro.papers.dettmers2017.suite_runs import makespan, recorded_runs
 from repro.results import TIMING_HEAD
+from tests.recorded import shipped
 
 DURATIONS = st.lists(st.integers(1, 50), min_size=1, max_size=12)
 
@@ -49,7 +50,7 @@ def test_the_record_is_priced_by_the_shelf(record, tmp_path):
     put(tmp_path / "results/paper", "other/study", [1800])
     put(tmp_path / "results/paper", "other/on_gpu", [99999], "cuda")
     put(tmp_path / "results/paper", "dettmers2017/suite_runs", [99999])
-    found = record("suite_runs")
+    found = record("dettmers2017.suite_runs", shipped("dettmers2017.suite_runs"))
     core = next(row for row in found.rows if row["arm"] == suite_runs.CORE)
     assert (core["runs"], core["core_hours"], core["longest_run_hours"]) == (3, 2, 1)
     assert core["made_year"] == pytest.approx(2026.5, abs=0.01)

@@ -9,23 +9,20 @@ from scipy.stats import norm
 from repro.errors import UserError
 from repro.perturb import nets
 from repro.perturb.contrastive import contrast
+from repro.perturb.directions import WeightNoise
 from repro.perturb.estimators import (
     ActivityPerturbation,
     Backprop,
-    Batch,
-    Contrastive,
     DirectFeedbackAlignment,
     FeedbackAlignment,
     FrozenFeatures,
-    Local,
-    WeightNoise,
     WeightPerturbation,
-    errors,
 )
 from repro.perturb.learn import by, learn
 from repro.perturb.losses import cross_entropy
 from repro.perturb.noise import Counter
 from repro.perturb.settings import Learning
+from repro.perturb.signals import Batch, Contrastive, Local, errors
 
 MLP = nets.mlp((6, 5, 4, 3))
 MIXER = nets.local_mixer(blocks=2, patches=2, channels=8, groups=2, side=4, colours=1, classes=3)

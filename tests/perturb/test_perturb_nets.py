@@ -5,8 +5,10 @@ import torch
 
 from repro.errors import UserError
 from repro.perturb import nets
-from repro.perturb.estimators import Backprop, Batch, UnitNoise, WeightNoise, WeightPerturbation
+from repro.perturb.directions import UnitNoise, WeightNoise
+from repro.perturb.estimators import Backprop, WeightPerturbation
 from repro.perturb.noise import Counter
+from repro.perturb.signals import Batch
 
 # torch's own forward mode compiles a part of itself in a way that torch deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script.:DeprecationWarning")

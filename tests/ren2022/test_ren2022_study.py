@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro import config, results, runner
+from repro import config
 from repro.compare import judge
 from repro.errors import UserError
 from repro.experiment import Arm, Context
@@ -20,26 +20,8 @@ NET = "name: M-1-16, channels: 8, groups: 2, methods: [bp, fg_a, lg_fg_a, frozen
 STUDY = f"held_out: 100, train_cases: 300, nets: [{{{NET}, course: {{epochs: 2, tuning_epochs: 1}}, seeds: 2}}]"
 
 
-@pytest.fixture
-def record(tmp_path, monkeypatch):
-    """Runs an experiment of a config of its own in an empty place, and loads what is then on record."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))
-
-    def recorded(experiment, settings):
-        path = tmp_path / "own.yaml"
-        path.write_text(f"scale: quick\ndevice: cpu\nren2022:\n  {experiment}: {{{settings}}}\n", encoding="utf-8")
-        scale = config.load(path)
-        section = scale.section(f"ren2022.{experiment}")
-        for run in scale.runs(section):
-            runner.execute(scale, run)
-        return results.load(runner.RESULTS / section.folder("quick"))
-
-    return recorded
-
-
 def test_every_method_learns_at_the_rate_that_its_own_tuning_runs_chose(record):
-    found = record("mnist", STUDY)
+    found = record("ren2022.mnist", STUDY)
     for method in ("bp", "fg_a", "lg_fg_a", "frozen"):
         tried = {r["learning_rate"]: r["validation_errors"] for r in found.rows if f"{method}.rate" in r["arm"] and
                  r["arm"].startswith(f"M-1-16.{method}.")}  # fmt: skip
@@ -90,7 +72,8 @@ def test_variance_formulas_are_those_of_table_1():
 
 def test_measured_variance_is_near_the_predicted_one(record):
     found = record(
-        "variance", "seeds: 2, widths: [4], depths: [1], batch_sizes: [2], draws: 80, pool: 40, warm_up_steps: 5"
+        "ren2022.variance",
+        "seeds: 2, widths: [4], depths: [1], batch_sizes: [2], draws: 80, pool: 40, warm_up_steps: 5",
     )
     for key in (*variance.FORMULAS, "units_own_signs"):
         for value in found.values("width4.depth1.batch2", f"{key}_ratio").values():
@@ -102,7 +85,7 @@ def test_measured_variance_is_near_the_predicted_one(record):
 
 
 def test_the_slower_the_steps_the_nearer_to_backprop(record):
-    found = record("update_cosine", "seeds: 2, hidden: [8], rates: [0.3, 0.01], way: 1")
+    found = record("ren2022.update_cosine", "seeds: 2, hidden: [8], rates: [0.3, 0.01], way: 1")
     assert min(found.paired("rate0.01", "rate0.3", "cosine")) > 0
     assert len(update_cosine.figure(found).data) > 4
     assert update_cosine.claims(found)[0].differences == tuple(found.paired("rate0.01", "rate0.3", "cosine"))
@@ -110,7 +93,7 @@ def test_the_slower_the_steps_the_nearer_to_backprop(record):
 
 def test_steps_to_the_target_are_counted_at_the_best_rate(record):
     found = record(
-        "steps_to_target",
+        "ren2022.steps_to_target",
         "seeds: 1, widths: [4, 16], rates: [0.3, 1e-9], target_loss: 1.5, max_steps: 60, methods: [bp, fg_a, frozen]",
     )
     settings = steps_to_target.Config.model_validate(found.config)
@@ -126,7 +109,7 @@ def test_contrastive_features_are_read_out_and_random_ones_are_the_control(recor
         "train_cases: 200, course: {epochs: 1, tuning_epochs: 1, batch_size: 50}, "
         "readout: {epochs: 3, tuning_epochs: 3, batch_size: 50}"
     )
-    found = record("contrastive", settings)
+    found = record("ren2022.contrastive", settings)
     assert found.values("activities", "contrastive_loss")
     assert not found.values("random", "contrastive_loss")
     (claim,) = contrastive.claims(found)
@@ -135,7 +118,7 @@ def test_contrastive_features_are_read_out_and_random_ones_are_the_control(recor
 
 
 def test_costs_are_shown_beside_the_printed_ratios_and_not_judged(record):
-    found = record("cost", "sizes: [20, 16, 16, 4], batch_size: 8, rounds: 2")
+    found = record("ren2022.cost", "sizes: [20, 16, 16, 4], batch_size: 8, rounds: 2")
     assert found.rows[0]["bp_time"] == 1
     assert {judge(a, load()).verdict for a in cost.claims(found)} == {"undecided"}
     assert len(cost.figure(found).data) == 3 * 7

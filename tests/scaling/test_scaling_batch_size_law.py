@@ -133,7 +133,7 @@ SETTINGS = "batch_sizes: [16, 32, 64, 128], rates: [0.5, 1.0], targets: [1.8, 1.
 
 
 def test_the_record_is_drawn_and_spoken_of(record):
-    results = record("batch_size_law", f"{SETTINGS}, seeds: 2")
+    results = record("scaling.batch_size_law", f"{SETTINGS}, seeds: 2")
     assert len(results.rows) == 8
     drawing = batch_size_law.figure(results)
     assert {(row["target"], row["batch_size"]) for row in drawing.data} == {
@@ -147,4 +147,4 @@ def test_the_record_is_drawn_and_spoken_of(record):
 
 def test_a_target_out_of_reach_is_said(record):
     with pytest.raises(UserError, match=r"at no rate did all 1 nets reach a held-out loss of 0\.001 in 20 steps"):
-        record("batch_size_law", SETTINGS.replace("[1.8, 1.5]", "[0.001]") + ", most_steps: 20")
+        record("scaling.batch_size_law", SETTINGS.replace("[1.8, 1.5]", "[0.001]") + ", most_steps: 20")

@@ -35,7 +35,7 @@ def test_workers_that_do_not_fit_are_refused(groups, workers):
 
 
 def test_the_record_holds_every_count_and_draws(record):
-    results = record("exchange_bytes", "workers: [2, 16], workloads: [resnet-50]")
+    results = record("scaling.exchange_bytes", "workers: [2, 16], workloads: [resnet-50]")
     drawing = exchange_bytes.figure(results)
     assert [row["workers"] for row in drawing.data] == [2, 16]
     assert results.data == "none"

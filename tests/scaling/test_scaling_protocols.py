@@ -46,7 +46,7 @@ def test_nothing_recorded_lies_beyond_the_end(record):
         f"{{name: {name}, protocol: {{kind: {kind}, workers: 4{more}}}, learning_rates: [0.1]}}"
         for name, kind, more in (("sync", "SyncSGD", ", aggregation: parameter_servers"), ("async", "AsyncSGD", ""))
     )
-    results = record("protocols", f"simulated_s: 30, points: 2, seeds: 1, hidden: [4], ways: [{ways}]")
+    results = record("scaling.protocols", f"simulated_s: 30, points: 2, seeds: 1, hidden: [4], ways: [{ways}]")
     clock = results.table("clock")
     assert max(row["seconds"] for row in clock) <= 30
     assert {row["arm"] for row in clock} == {"sync.rate0.1", "async.rate0.1"}

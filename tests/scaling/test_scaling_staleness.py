@@ -43,7 +43,7 @@ def test_a_diverged_net_has_a_loss_and_errors(bad):
 
 
 def test_staleness_comes_out_near_the_number_of_workers_and_is_shown_not_judged(record):
-    results = record("staleness", "workers: [40, 60], updates: 400, seeds: 1, learning_rate: 0.01, hidden: [4]")
+    results = record("scaling.staleness", "workers: [40, 60], updates: 400, seeds: 1, learning_rate: 0.01, hidden: [4]")
     assert len(staleness.figure(results).data) > 10
     (answer,) = staleness.claims(results)
     assert all(35 < value <= 39 for value in answer.ours)  # 39 after the start

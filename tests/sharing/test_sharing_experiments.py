@@ -31,7 +31,7 @@ def mean(results, arm, metric):
 
 def test_communities(record):
     results = record(
-        "communities",
+        "hinton2023.communities",
         f"{FEW}, agents: 3, cases_per_agent: 60, shared_inputs: 200, learner: {LEARNER.replace('6,', '20,')}, "
         "partitions: [{name: classes, classes_per_agent: 4}], weight_intervals: [2, 20], "
         "exchanges: [{interval_steps: 10, examples: 50}, {interval_steps: 5, examples: 200}]",
@@ -49,7 +49,7 @@ def test_communities(record):
 
 def test_different_agents(record):
     results = record(
-        "different_agents",
+        "hinton2023.different_agents",
         f"{FEW}, agents: 2, cases_per_agent: 60, shared_inputs: 100, learner: {LEARNER}, weight_interval_steps: 2, "
         "exchange_interval_steps: 4",
     )
@@ -67,7 +67,7 @@ def test_bits(record, module):
     own = "generated: {train: 5000, test: 300, dimensions: 15}, " if module is bits_hundred_classes else ""
     sizes = "[200, 600]" if own else "[20, 100]"
     results = record(
-        module.__name__.rpartition(".")[2],
+        module.__name__.removeprefix("repro.papers."),
         f"{FEW}, {own}teacher_seeds: 1, teacher_cases: {4000 if own else 500}, sizes: {sizes}, temperatures: [4], "
         f"target_error_percent: {60 if own else 15}, teacher: {LEARNER}, student: {LEARNER}",
     )
@@ -83,7 +83,8 @@ def test_bits(record, module):
 
 def test_shared_mistakes(record):
     results = record(
-        "shared_mistakes", f"{FEW}, teacher_cases: 60, student_cases: 600, learner: {LEARNER.replace('60}', '150}')}"
+        "hinton2023.shared_mistakes",
+        f"{FEW}, teacher_cases: 60, student_cases: 600, learner: {LEARNER.replace('60}', '150}')}",
     )
     assert len(shared_mistakes.figure(results).data) == 15
     assert len(verdicts(shared_mistakes.claims(results))) == 6
@@ -93,7 +94,7 @@ def test_shared_mistakes(record):
 
 def test_analogue_copies(record):
     results = record(
-        "analogue_copies",
+        "hinton2023.analogue_copies",
         f"{FEW}, variabilities: [0, 1], teacher_cases: 400, own_cases: 30, shared_inputs: 300, "
         f"learner: {LEARNER.replace('60}', '200}')}",
     )
@@ -110,7 +111,9 @@ def test_analogue_copies(record):
 
 
 def test_mortal_hardware(record):
-    results = record("mortal_hardware", f"{FEW}, generations: 2, own_cases: 30, shared_inputs: 100, learner: {LEARNER}")
+    results = record(
+        "hinton2023.mortal_hardware", f"{FEW}, generations: 2, own_cases: 30, shared_inputs: 100, learner: {LEARNER}"
+    )
     assert len(mortal_hardware.figure(results).data) == 8
     assert len(verdicts(mortal_hardware.claims(results))) == 4
     first = {chain: results.values(chain, "first_error_percent") for chain in ("handed_on", "labels", "copied")}

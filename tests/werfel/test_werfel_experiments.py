@@ -22,7 +22,7 @@ def test_only_perturbing_rules_have_a_finite_perturbation_and_small_steps_are_al
 
 def test_learning_curves_follow_the_maps(record):
     results = record(
-        "learning_curves", "seeds: 2, outputs: 2, inputs: 3, replicates: 3000, points: 4, time_constants: 2"
+        "werfel2005.learning_curves", "seeds: 2, outputs: 2, inputs: 3, replicates: 3000, points: 4, time_constants: 2"
     )
     drawn = learning_curves.figure(results)
     assert len(drawn.data) == 5 * 4 + 3 * 5
@@ -37,7 +37,9 @@ def test_learning_curves_follow_the_maps(record):
 
 
 def test_best_steps_and_slowdowns(record):
-    results = record("best_steps", "seeds: 2, outputs: 2, inputs: 3, draws: 30000, sides: [2, 3], replicates: 1500")
+    results = record(
+        "werfel2005.best_steps", "seeds: 2, outputs: 2, inputs: 3, draws: 30000, sides: [2, 3], replicates: 1500"
+    )
     assert {row["panel"] for row in best_steps.figure(results).data} == {"one step", "size"}
     found = {answer.id: answer for answer in best_steps.claims(results)}
     assert set(found) == {"PS217", "PS219", "PS221", "PS212", "PS213", "PS214.grows", "PS214.falls"}

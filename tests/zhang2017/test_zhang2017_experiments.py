@@ -15,7 +15,7 @@ TINY += "training: {epochs: 1, batch_size: 64, precision: float32}"
 
 
 def test_counts_round_to_what_is_printed(record):
-    results = record("complexity")
+    results = record("zhang2017.complexity")
     printed = load()
     rows = [compare.judge(answer, printed) for answer in complexity.claims(results)]
     judged = {row.id: row.verdict for row in rows if row.verdict != "not_judged"}
@@ -66,7 +66,7 @@ def test_a_speed_up_is_carried_over_to_a_fourfold_reduction():
 
 
 def test_each_arm_is_compared_at_its_own_rate(record):
-    results = record("shuffle", TINY)
+    results = record("zhang2017.shuffle", TINY)
     config = shuffle.Config.model_validate(results.config)
     cases = results.rows[0]["test_cases"]
     assert cases == 500
@@ -88,7 +88,7 @@ def test_each_arm_is_compared_at_its_own_rate(record):
 
 
 def test_times_are_recorded_and_drawn(record):
-    results = record("cpu_time", "seeds: 2, passes: 1, size: 64")
+    results = record("zhang2017.cpu_time", "seeds: 2, passes: 1, size: 64")
     assert all(row["cpu_ms"] > 0 for row in results.rows)
     drawn = [row for row in cpu_time.figure(results).data if "cpu_ms" in row]
     assert {row["arm"] for row in drawn} == {row["arm"] for row in results.rows}

@@ -1,6 +1,7 @@
 # What there is to do: the scale that is run, the scales that are only redrawn, and their sections.
 # Everything is taken from the same config models and arms() that the programs use.
 
+import os
 from pathlib import Path
 
 from repro import machine, runner

@@ -9,6 +9,8 @@ from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, legen
 from repro.published import load as load_published
 from repro.results import SETTING, Results
 
+CHANCE_PERCENT = 80.0  # test error above which a student of ten classes has learned nothing
+
 
 def scope(results: Results) -> str:
     """Scale, data and hardware, for the end of a caption."""
@@ -195,6 +197,7 @@ def transfer_sizes(results: Results) -> Drawing:
     cases = results.rows[0]["test_cases"]
     data: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
+    dead: list[str] = []
     for number, kind in enumerate(KINDS):
         percent: dict[float, list[float]] = {
             size: [100 * v / cases for v in results.values(f"{kind}.n{size}", "test_errors").values()]
@@ -207,6 +210,9 @@ def transfer_sizes(results: Results) -> Drawing:
             data.append(row | {"n": n})
         if drawn:
             with_intervals(ax, drawn, number, names[kind])
+        each = [(size, value) for size, values in percent.items() for value in values]
+        ax.scatter([size for size, _ in each], [value for _, value in each], s=16, color=COLOURS[number], alpha=0.4)
+        dead += [f"{names[kind].split(',')[0]}, {size:,} cases" for size, value in each if value > CHANCE_PERCENT]
     ax.set_xscale("log")
     ax.set_yscale("log")
     plain_ticks(ax.xaxis, config.sizes)
@@ -220,9 +226,15 @@ def transfer_sizes(results: Results) -> Drawing:
         "Test error of the student against the number of cases it learns from, with labels or with the soft targets of "
         "a teacher that saw all training cases. Balanced, nested subsets; small ones are repeated for at least "
         f"{config.least_steps:,} steps. 95 % t-intervals over seeds ({seeds(counts)}). The paper prints no such "
-        "curve. "
+        f"curve. Faint: each seed.{_told_of(dead)} "
     )
     return Drawing(figure, data, caption + scope(results))
+
+
+def _told_of(dead: Sequence[str]) -> str:
+    if not dead:
+        return ""
+    return f" Ended at chance, at the rate tuned for students of all cases, and counted: {'; '.join(dead)}."
 
 
 def logit_limit(results: Results) -> Drawing:

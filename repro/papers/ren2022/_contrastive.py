@@ -23,17 +23,11 @@ from repro.papers.ren2022._nets import (
     part,
     start,
 )
-from repro.perturb.estimators import (
-    ActivityPerturbation,
-    Backprop,
-    Batch,
-    Contrastive,
-    Estimator,
-    WeightPerturbation,
-)
+from repro.perturb.estimators import ActivityPerturbation, Backprop, Estimator, WeightPerturbation
 from repro.perturb.learn import by, learn
 from repro.perturb.nets import Net, Parameters, forward, mlp, patches_of
 from repro.perturb.settings import Learning
+from repro.perturb.signals import Batch, Contrastive
 
 
 def estimators(temperature: float) -> Mapping[str, Estimator]:

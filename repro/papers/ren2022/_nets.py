@@ -18,17 +18,16 @@ from repro.perturb.cost import multiply_adds
 from repro.perturb.estimators import (
     ActivityPerturbation,
     Backprop,
-    Batch,
     DirectFeedbackAlignment,
     Estimator,
     FeedbackAlignment,
     FrozenFeatures,
-    Local,
     WeightPerturbation,
 )
 from repro.perturb.learn import by, learn
 from repro.perturb.nets import Net, Parameters, forward, local_mixer, patches_of
 from repro.perturb.settings import Learning
+from repro.perturb.signals import Batch, Local
 from repro.runner import CHECKPOINT
 from repro.training.curves import Point
 from repro.training.loop import DivergedError

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from repro.experiment import Arm, Context, Result
 from repro.papers.ren2022._nets import case_tensors, image_set, start
-from repro.perturb.estimators import ActivityPerturbation, Backprop, Batch, Estimator, WeightPerturbation
+from repro.perturb.estimators import ActivityPerturbation, Backprop, Estimator, WeightPerturbation
 from repro.perturb.nets import Net, Parameters, mlp
 from repro.perturb.noise import Counter
+from repro.perturb.signals import Batch
 from repro.training.keys import generator_seed
 
 ESTIMATORS: Mapping[str, Estimator] = {

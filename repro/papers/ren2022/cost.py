@@ -49,9 +49,10 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
     from repro.papers.ren2022._nets import ESTIMATORS
     from repro.perturb.cost import kept_numbers, multiply_adds
-    from repro.perturb.estimators import ActivityPerturbation, Batch, Estimator, WeightPerturbation
+    from repro.perturb.estimators import ActivityPerturbation, Estimator, WeightPerturbation
     from repro.perturb.nets import forward, mlp
     from repro.perturb.noise import Counter
+    from repro.perturb.signals import Batch
 
     settings = arm.settings
     net = mlp(settings["sizes"])

@@ -65,10 +65,10 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
     from repro.errors import UserError
     from repro.papers.ren2022._nets import ESTIMATORS, case_tensors, image_set, start
-    from repro.perturb.estimators import Batch
     from repro.perturb.losses import cross_entropy
     from repro.perturb.nets import forward, mlp
     from repro.perturb.noise import Counter
+    from repro.perturb.signals import Batch
     from repro.training.keys import generator_seed
 
     settings, data = arm.settings, image_set(context.data)

@@ -51,9 +51,10 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
     from repro.papers.ren2022._nets import case_tensors, image_set, start
-    from repro.perturb.estimators import ActivityPerturbation, Backprop, Batch, Estimator
+    from repro.perturb.estimators import ActivityPerturbation, Backprop, Estimator
     from repro.perturb.nets import mlp
     from repro.perturb.noise import Counter
+    from repro.perturb.signals import Batch
     from repro.training.keys import generator_seed
 
     settings, data = arm.settings, image_set(context.data)

@@ -99,7 +99,7 @@ def figure(results: Results) -> Drawing:
     from repro.plots.style import COLOURS, axes, plain_ticks, with_intervals
 
     config = Config.model_validate(results.config)
-    drawn, (left, right) = axes(2, width_in=10.0, height_in=4.4)
+    drawn, (left, right) = axes(2, width_in=10.0, height_in=5.0)
     data: list[dict[str, Any]] = []
     for number, n in enumerate(config.workers):
         for steps, style in (("full", "-"), ("aware", "--")):
@@ -111,7 +111,7 @@ def figure(results: Results) -> Drawing:
                 continue
             means = [t_interval(values)[0] for _, values in sorted(points.items())]
             stale = t_interval(list(results.values(arm_name(n, steps), "mean_staleness").values()))[0]
-            label = f"{n:,} worker{'s' if n > 1 else ''}: {stale:.0f}" if steps == "full" else None
+            label = f"{n:,}: {stale:.0f}" if steps == "full" else None
             left.plot(sorted(points), means, style, color=COLOURS[number % len(COLOURS)], label=label)
             data += [
                 {
@@ -127,7 +127,8 @@ def figure(results: Results) -> Drawing:
     left.set_yscale("log")
     left.set_xlabel("updates")
     left.set_ylabel("training loss")
-    left.legend(title="mean staleness", fontsize=9.5)
+    named = left.get_legend_handles_labels()
+    drawn.legend(*named, title="workers: mean staleness, updates", loc="outside lower center", ncols=3)
     cases = results.rows[0]["test_cases"]
     for number, steps in enumerate(POWERS):
         marks = []
@@ -154,7 +155,7 @@ def figure(results: Results) -> Drawing:
     caption = (
         f"Asynchronous SGD replayed on real gradients, {config.updates:,} updates of batch {config.batch_size} at rate "
         f"{config.learning_rate:g}. Left: training loss against updates (solid: full steps; dashed: steps divided by "
-        "the staleness); legend: mean staleness over all updates. Losses above 10 count as 10. Right: test error at "
+        "the staleness); below: mean staleness over all updates. Losses above 10 count as 10. Right: test error at "
         f"the end, with 95 % t-intervals over n = {config.seeds} seeds. "
     )
     return Drawing(drawn, data, caption + scope(results))
