@@ -20,7 +20,7 @@ COMMAND = re.compile(r"^# +((?:python|torchrun) .*)$", re.MULTILINE)
 
 @pytest.fixture
 def short(tmp_path):
-    """A smaller copy of a run file that writes into the test's folder: its path, and the commands that the file names."""
+    """A smaller copy of a run file that writes into the test's folder: its path, and the commands it names."""
 
     def copy(name, **smaller):
         path = next(run for run in RUNS if run.stem == name)
