@@ -22,6 +22,7 @@ from repro.codistill.flat import FlatModel, describe
 from repro.codistill.learner import Learner
 from repro.codistill.local import launch
 from repro.codistill.peers import POLL_S, Peers
+from repro.codistill.place import threads_of_a_process
 from repro.codistill.rules import rule_for
 from repro.codistill.settings import RunFile
 from repro.codistill.shared import Checkpoint, GroupFolder
@@ -96,7 +97,7 @@ def averaged(first: Parts, second: Parts) -> Parts:
 
 def be_measured(run: RunFile, group: int | None, method: str, rounds: int) -> int:
     """Be one of the processes; the first writes what they found into the run's folder."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads_of_a_process())
     with joined(run, group, method) as job:
         found = measure(run, job, rounds)
         if job.everyone.rank == 0:

@@ -31,6 +31,7 @@ Cost at scale ``paper``: about 20 seconds of two cores a run.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -71,7 +72,7 @@ class Config(Section):
     device: Literal["cpu", "cuda"] = Field("cpu", description="where these runs go, whatever else the scale uses")
     rounds: PositiveInt = 15
     problems: Mapping[str, Problem]
-    protocols: Mapping[str, AnyProtocol]
+    protocols: Mapping[str, AnyProtocol] = Field(max_length=7, description="as many as a figure has marks")
 
     @field_validator("protocols")
     @classmethod
@@ -125,6 +126,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
     from repro.codistill.local import launch
+    from repro.codistill.place import threads_of_a_process
     from repro.codistill.recorded import recorded_schedule
     from repro.codistill.replayed import learn
     from repro.codistill.settings import RunFile
@@ -153,7 +155,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     recorded = recorded_schedule(real)
     recorded.save(context.work / "schedule.safetensors")
     predicted = predict(averaged(before, after), real.protocol, real.batch_size, real.updates, seed)
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads_of_a_process())
     replayed = learn(load_task(real.task, real.task_settings), real, recorded)
     drift = abs(after.step_s / before.step_s - 1)
     metrics: dict[str, float | int | str] = {
@@ -188,34 +190,26 @@ def figure(results: Results) -> Drawing:
     from repro.plots.style import COLOURS, MARKERS, axes
 
     config = Config.model_validate(results.config)
+    colours = dict(zip(config.problems, COLOURS, strict=False))
+    markers = dict(zip(config.protocols, MARKERS, strict=False))
+    data = _marks(results, config)
     drawn, panels = axes(3, width_in=13.0, height_in=5.2)
-    data: list[dict[str, Any]] = []
-    free = _free(config)
     for metric, ax in zip(LABELS, panels, strict=True):
-        for colour, problem in zip(COLOURS, config.problems, strict=False):
-            for marker, protocol in zip(MARKERS, config.protocols, strict=False):
-                arm = arm_name(problem, protocol)
-                measured, predicted = results.values(arm, metric), results.values(arm, f"{metric}_predicted")
-                quiet = results.values(arm, "quiet")
-                for seed in sorted(measured.keys() & predicted.keys()):
-                    if metric == "bytes_a_step" and not measured[seed]:
-                        continue  # a single process sends nothing
-                    timed = metric == "step_ms" or (metric == "teacher_age" and protocol in free)
-                    filled = quiet[seed] or not timed
-                    face = colour if filled else "none"
-                    ax.plot(predicted[seed], measured[seed], marker, color=colour, mfc=face, ms=8, mew=1.5, alpha=0.8)
-                    row = {"quantity": metric, "problem": problem, "protocol": protocol, "seed": seed}
-                    row |= {"measured": measured[seed], "predicted": predicted[seed], "quiet": quiet[seed]}
-                    data.append(row)
-        _frame(ax, [row for row in data if row["quantity"] == metric], metric)
-    for colour, problem in zip(COLOURS, config.problems, strict=False):
+        rows = [row for row in data if row["quantity"] == metric]
+        for row in rows:
+            colour = colours[row["problem"]]
+            face = colour if row["counts"] else "none"
+            style: dict[str, Any] = {"color": colour, "mfc": face, "ms": 8, "mew": 1.5, "alpha": 0.8}
+            ax.plot(row["predicted"], row["measured"], markers[row["protocol"]], **style)
+        _frame(ax, rows, metric)
+    for problem, colour in colours.items():
         panels[0].plot([], [], "o", color=colour, ms=8, label=problem)
-    for marker, protocol in zip(MARKERS, config.protocols, strict=False):
+    for protocol, marker in markers.items():
         panels[0].plot([], [], marker, color="#444444", ms=8, label=protocol)
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=10)
     times = [row for row in data if row["quantity"] == "step_ms"]
-    disturbed = sum(not row["quiet"] for row in times)
+    disturbed = sum(not row["counts"] for row in times)
     caption = (
         "Real runs against the simulator, which was given parts of the machine, measured before and after each run. "
         f"Left: time of a step, band of the declared {TIME_TOLERANCE:.0%}; hollow: {disturbed} of {len(times)} runs in "
@@ -224,6 +218,22 @@ def figure(results: Results) -> Drawing:
         f"n = {config.seeds} a condition. "
     )
     return Drawing(drawn, data, caption + scope(results))
+
+
+def _marks(results: Results, config: Config) -> list[dict[str, Any]]:
+    """One row for each quantity of each run; ``counts``: 0 where it rests on times of a run that was disturbed."""
+    rows = []
+    for metric, problem, protocol in product(LABELS, config.problems, config.protocols):
+        arm = arm_name(problem, protocol)
+        timed = metric == "step_ms" or (metric == "teacher_age" and protocol in _free(config))
+        measured, predicted = results.values(arm, metric), results.values(arm, f"{metric}_predicted")
+        for seed in sorted(measured.keys() & predicted.keys()):
+            if metric == "bytes_a_step" and not measured[seed]:
+                continue  # a single process sends nothing
+            row = {"quantity": metric, "problem": problem, "protocol": protocol, "seed": seed}
+            row |= {"measured": measured[seed], "predicted": predicted[seed]}
+            rows.append(row | {"counts": 1 if not timed else results.values(arm, "quiet")[seed]})
+    return rows
 
 
 def _frame(ax: Any, rows: Sequence[Mapping[str, Any]], metric: str) -> None:
