@@ -26,7 +26,7 @@ record, are drawn hollow, and leave the claim undecided. All else is judged on a
 
 Departures: processes of one machine; small nets. Four and eight processes stand in ``config/cluster.yaml``, for a
 machine with as many cores. Unlike elsewhere, times and what they decide differ from run to run.
-Cost at scale ``paper``: about 20 seconds of two cores a run.
+Cost at scale ``paper``: half a minute to a minute of two cores a run.
 """
 
 import math
