@@ -12,6 +12,7 @@ from typing import Any
 
 from repro import compare
 from repro.bench import BENCH
+from repro.data import sources
 from repro.errors import UserError
 from repro.files import read_csv, write_text
 from repro.papers.paper import citation_of, paper_named
@@ -59,8 +60,16 @@ def glance() -> str:
     ]
     for paper, found in counts.items():
         cells = " | ".join(str(found.get(v, "")) for v in verdicts)
-        lines.append(f"| {citation_of(paper)} | {cells} |")
+        lines.append(f"| {_linked(paper)} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def _linked(paper: str) -> str:
+    """Authors and year, linked to arXiv where the paper is there, and the name that commands know it by."""
+    found = paper_named(paper)
+    authors = found.citation.partition(":")[0]
+    linked = f"[{authors}](https://arxiv.org/abs/{found.arxiv})" if found.arxiv else authors
+    return f"{linked} `{paper}`"
 
 
 def headlines() -> str:
@@ -87,12 +96,13 @@ def table() -> str:
 
 def minutes() -> str:
     """Minutes of every paper on record, from timing.csv."""
-    lines = ["| paper | runs on record | hours of one core or GPU |", "| --- | ---: | ---: |"]
+    lines = ["| paper | runs on record | minutes of one core or GPU |", "| --- | ---: | ---: |"]
     totals: dict[str, tuple[int, float]] = {}
     for meta, timing in _studies():
         runs, seconds = totals.get(str(meta["paper"]), (0, 0.0))
         totals[str(meta["paper"])] = runs + len(timing), seconds + sum(row["seconds"] for row in timing)
-    lines += [f"| {citation_of(p)} | {runs} | {seconds / 3600:.1f} |" for p, (runs, seconds) in totals.items()]
+    totals["all"] = sum(runs for runs, _ in totals.values()), sum(seconds for _, seconds in totals.values())
+    lines += [f"| `{paper}` | {runs} | {seconds / 60:.0f} |" for paper, (runs, seconds) in totals.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -118,6 +128,14 @@ def targets() -> str:
 def bench() -> str:
     """The last benchmark run against its targets."""
     return _bench_table(_bench_rows())
+
+
+def data() -> str:
+    """The public data sets, their licences and sizes."""
+    lines = ["| set | what | licence | MB |", "| --- | --- | --- | ---: |"]
+    for one in sources.PUBLIC_SETS.values():
+        lines.append(f"| `{one.name}` | [{one.title}]({one.homepage}) | {one.licence} | {one.size_bytes / 1e6:.0f} |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(rows: Iterable[compare.Row]) -> str:
@@ -190,5 +208,5 @@ def _interval(value: float | None, low: float | None, high: float | None) -> str
 
 PARTS: dict[str, Callable[[], str]] = {
     "glance": glance, "headlines": headlines, "minutes": minutes, "targets": targets,
-    "table": table, "costs": costs, "bench": bench,
+    "table": table, "costs": costs, "bench": bench, "data": data,
 }  # fmt: skip

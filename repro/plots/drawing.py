@@ -1,6 +1,6 @@
 """What a figure is: a picture, the numbers in it, and the words under it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,3 +15,9 @@ class Drawing:
     figure: "Figure"
     data: Sequence[Mapping[str, Any]]
     caption: str
+
+
+def number_of(counts: Iterable[int]) -> str:
+    """n for captions: one number where all marks have as many seeds."""
+    found = sorted(set(counts)) or [0]
+    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"

@@ -5,7 +5,7 @@ import pytest
 
 from repro.compare import judge
 from repro.errors import UserError
-from repro.papers.bucila2006 import _figures, _printed, _study, adult, adult_mimics, letters
+from repro.papers.bucila2006 import _figures, _fitting, _printed, _problems, _study, adult, adult_mimics, letters
 from repro.papers.bucila2006._arms import Cases, Sweep, Training
 from repro.published import load as load_published
 
@@ -13,7 +13,7 @@ CASES = {"train": 100, "validation": 50, "test": 200, "pool": 1}
 
 
 def test_splits_part_the_cases_and_are_scaled_by_the_training_cases():
-    one, other = (_study.problem("breast-cancer", "adult", CASES, seed) for seed in (0, 1))
+    one, other = (_problems.problem("breast-cancer", "adult", CASES, seed) for seed in (0, 1))
     rows = {split: {tuple(row) for row in getattr(one, split).continuous} for split in ("train", "validation", "test")}
     assert [len(rows[split]) for split in rows] == [100, 50, 200]
     assert not rows["train"] & rows["validation"]
@@ -29,20 +29,20 @@ def test_splits_part_the_cases_and_are_scaled_by_the_training_cases():
 
 def test_more_cases_than_there_are_is_refused():
     with pytest.raises(UserError, match="1150 cases asked for, 569 are there"):
-        _study.problem("breast-cancer", "adult", CASES | {"test": 1000}, 0)
+        _problems.problem("breast-cancer", "adult", CASES | {"test": 1000}, 0)
 
 
 def test_tasks_and_pooled_pixels():
-    split = _study.problem("digits", "p1", CASES | {"pool": 2}, 0)
+    split = _problems.problem("digits", "p1", CASES | {"pool": 2}, 0)
     assert split.train.continuous.shape == (100, 16)
-    table, labels = _study._whole("digits", 2)
+    table, labels = _problems._whole("digits", 2)
     assert len(table) == 1797
-    assert _study.TASKS["p1"](labels).sum() == (labels == 0).sum()
-    assert _study.TASKS["p2"](labels).sum() == (labels < 5).sum()
-    whole, _ = _study._whole("digits", 1)
+    assert _problems.TASKS["p1"](labels).sum() == (labels == 0).sum()
+    assert _problems.TASKS["p2"](labels).sum() == (labels < 5).sum()
+    whole, _ = _problems._whole("digits", 1)
     assert np.isclose(table.continuous[7, 0], whole.continuous[7].reshape(8, 8)[:2, :2].mean())
     with pytest.raises(UserError, match="do not part into squares of 3"):
-        _study.problem("digits", "p1", CASES | {"pool": 3}, 0)
+        _problems.problem("digits", "p1", CASES | {"pool": 3}, 0)
 
 
 def test_every_mimic_takes_the_same_number_of_steps_whatever_its_cases():
@@ -67,9 +67,9 @@ def test_an_ensemble_fitted_again_labels_alike(tmp_path):
     settings = {"task": "adult", "cases": CASES, "members": ["neighbours.5", "tree.leaf5", "svm.0.05.3", "logistic.1"]}
     settings |= {"rounds": 10, "start": 2, "bags": 1, "share": 1.0}
     result = _study.run_ensemble(Arm("adult.ensemble", settings, 1), 0, Context("breast-cancer", {}, tmp_path))
-    split = _study.problem("breast-cancer", "adult", CASES, 0)
+    split = _problems.problem("breast-cancer", "adult", CASES, 0)
     again = _study._left_ensemble(split, tmp_path, 0)
-    judged = _study._judged(again.probability(split.coded["test"]), split, "test")
+    judged = _fitting.judged(again.probability(split.coded["test"]), split, "test")
     assert judged["test_rmse"] == result.metrics["test_rmse"]
     assert result.metrics["validation_rmse"] <= result.metrics["single_validation_rmse"] + 1e-9
     sizes = {row["model"]: row["bytes"] for row in result.tables["costs"]}
@@ -87,7 +87,7 @@ def test_best_is_by_validation_not_by_test():
         Point(2, 10, "validation", "rmse", 0.4),
         Point(2, 10, "test", "rmse", 0.2),
     ]
-    found = _study._best(points)
+    found = _fitting.best(points)
     assert (found["best_epoch"], found["validation_rmse"], found["test_rmse"]) == (1, 0.3, 0.5)
 
 

@@ -161,7 +161,6 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 def figure(results: Results, config: Config) -> Drawing:
     from repro.compare import t_interval
-    from repro.papers.anil2018._figures import mark, scope
     from repro.plots.style import COLOURS, axes, legend, plain_ticks, with_intervals
 
     largest = max(config.batch_sizes)
@@ -196,7 +195,7 @@ def figure(results: Results, config: Config) -> Drawing:
         for batch_size in config.batch_sizes:
             values = list(results.values(arm_name(kind, batch_size), "error_percent").values())
             if values:
-                marks.append(mark(batch_size * 2 ** (0.06 * number), values))
+                marks.append((batch_size * 2 ** (0.06 * number), *t_interval(values)))
                 row = {"panel": "end", "kind": kind, "batch_size": batch_size, "step": config.steps(batch_size)}
                 data.append(row | dict(zip(("mean", "low", "high"), marks[-1][1:], strict=True)) | {"n": len(values)})
         with_intervals(panels[1], marks, number, KINDS[kind])
@@ -212,7 +211,7 @@ def figure(results: Results, config: Config) -> Drawing:
         "groups together. Bold: mean, faint: each seed; intervals: 95 % t over "
         f"n = {counts[-1]} seeds. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def fewer_steps_percent(results: Results, batch_size: int, steps: int) -> tuple[float, ...]:

@@ -148,7 +148,7 @@ def reduction(results: Results, arm: str, than: str) -> tuple[float, ...]:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.anil2018._figures import mark, scope
+    from repro.compare import t_interval
     from repro.plots.style import COLOURS, MARKERS, axes
 
     drawn, (left, right) = axes(2, width_in=10.5, height_in=4.6)
@@ -159,7 +159,7 @@ def figure(results: Results) -> Drawing:
             values = list(results.values(arm, metric).values())
             if not values:
                 continue
-            _, mean, low, high = mark(number, values)
+            mean, low, high = t_interval(values)
             spread = [number + 0.1 * (i / max(len(values) - 1, 1) - 0.5) - 0.15 for i in range(len(values))]
             colour = COLOURS[number]
             ax.plot(spread, values, MARKERS[number], color=colour, alpha=0.35, ms=5)
@@ -184,7 +184,7 @@ def figure(results: Results) -> Drawing:
         f"mean with 95 % t-interval, n = {n}.{said} The paper's numbers are of "
         "Criteo's click data and not comparable. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -110,7 +110,6 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
-    from repro.papers.anil2018._figures import mark, scope
     from repro.plots.style import axes, band, plain_ticks, with_intervals
 
     config = Config.model_validate(results.config)
@@ -145,7 +144,7 @@ def figure(results: Results) -> Drawing:
         for x, shown, arm in points:
             values = list(results.values(arm, "loss").values())
             if values:
-                marks.append(mark(x, values))
+                marks.append((x, *t_interval(values)))
                 _, mean, low, high = marks[-1]
                 row = {"sweep": label.split(",")[0], "x": shown, "arm": arm, "mean": mean, "low": low, "high": high}
                 data.append(row | {"n": len(values)})
@@ -172,7 +171,7 @@ def figure(results: Results) -> Drawing:
         "band: a net alone for as many steps. Snapshots arrive at once except where delayed. Means with 95 % "
         f"t-intervals over n = {config.seeds} seeds. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

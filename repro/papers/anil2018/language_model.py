@@ -210,7 +210,6 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
-    from repro.papers.anil2018._figures import scope
     from repro.papers.anil2018._steps import curve_of
     from repro.plots.style import COLOURS, MARKERS, axes, legend
 
@@ -270,7 +269,7 @@ def figure(results: Results) -> Drawing:
         f"over the simulated clock of {config.workload} on {config.cluster}. Bold: means of n = {config.seeds} seeds; "
         "faint: each seed. Intervals of paired differences at the end stand in the comparison. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -17,12 +17,6 @@ from repro.results import Results
 WORST_LOSS = 0.2  # points that 8 bits may cost
 
 
-def scope(results: Results) -> str:
-    """Scale, data and hardware, for the end of a caption."""
-    machines = sorted({str(row["hardware"]) for row in results.timing})
-    return f"Scale {results.scale}, data {results.data}, on {'; '.join(machines)}."
-
-
 def draw(results: Results, what: str) -> Drawing:
     """Accuracy by buckets, by dimension and against size; ``what`` is the quantity's name."""
     from repro.plots.style import PRINTED, axes, legend, plain_ticks, with_intervals
@@ -78,7 +72,7 @@ def draw(results: Results, what: str) -> Drawing:
         "hidden units), varied one way at a time, in float32 and from its 8-bit form. Right: the same nets in 8 bits "
         f"and linear classifiers on the same n-grams against their size. 95 % t-intervals, n = {config.seeds} seeds. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def eight_bits(results: Results, name: str) -> list[Answer]:

@@ -20,12 +20,6 @@ def _title(results: Results, task: str) -> str:
     return (QUICK_TITLES if results.data == "breast-cancer" else TITLES).get(task, TITLES[task])
 
 
-def scope(results: Results) -> str:
-    """Scale, data and hardware, for the end of a caption."""
-    machines = sorted({str(row["hardware"]) for row in results.timing})
-    return f"Scale {results.scale}, data {results.data}, on {'; '.join(machines)}."
-
-
 def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
     """Test RMSE of the four models, and size against time of each, a row a task."""
     figure, panels = axes(2, len(tasks), width_in=10.0, height_in=3.7 * len(tasks))
@@ -76,7 +70,7 @@ def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
         same = "the printed number" if results.data == "adult" else "the printed number, on LETTER's own data"
         caption += f"Dashed: {same}. "
     caption += "Right: what each takes to store and to run on one core, both axes logarithmic. "
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def sweep(results: Results, tasks: Sequence[str]) -> Drawing:
@@ -125,7 +119,7 @@ def sweep(results: Results, tasks: Sequence[str]) -> Drawing:
         f"95 % t-intervals over n = {seeds} splits. The paper draws averages over eight problems and prints no "
         "numbers. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def _marks(results: Results, arms: Mapping[int, str], reference: Mapping[int, float]) -> list[Mark]:

@@ -1,6 +1,6 @@
 """What the experiments share: a collection to search, and how well its questions are served."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from repro.compare import Claim, t_interval
+from repro.compare import Claim
 from repro.data.questions import QuestionSet, load
-from repro.plots.style import Mark
 from repro.results import Results
 from repro.retrieval.answers import Finder
 from repro.retrieval.index import NONE
@@ -98,13 +97,6 @@ def difference(id: str, results: Results, arm: str, other: str, metric: str, qua
     return Claim(id, quantity, tuple(results.paired(arm, other, metric)), unit="points", **more)
 
 
-def mark(x: float, values: Sequence[float]) -> Mark:
-    """A point of a line: mean and 95 % t-interval of ``values``."""
-    return (x, *t_interval(values))
-
-
 def scope(results: Results) -> str:
-    """Scale, data and hardware, for the end of a caption."""
-    machines = sorted({str(row["hardware"]) for row in results.timing})
-    made = ", questions made by a rule" if results.data == DATA["quick"] else ""
-    return f"Scale {results.scale}, data {results.data}{made}, on {'; '.join(machines)}."
+    """The end of a caption."""
+    return f"{'Questions made by a rule. ' if results.data == DATA['quick'] else ''}{results.scope}"

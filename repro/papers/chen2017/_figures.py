@@ -6,7 +6,7 @@ from repro.compare import t_interval
 from repro.papers.chen2017 import bins as bins_module
 from repro.papers.chen2017 import collection_size as size_module
 from repro.papers.chen2017 import retriever as retriever_module
-from repro.papers.chen2017._collection import DATA, UNITS, mark, scope
+from repro.papers.chen2017._collection import DATA, UNITS, scope
 from repro.plots.drawing import Drawing
 from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, legend, with_intervals
 from repro.published import load as load_published
@@ -93,7 +93,7 @@ def bins(results: Results) -> Drawing:
             arm = bins_module.arm_name(order, bits)
             values = list(results.values(arm, "gold_at_5").values())
             if values:
-                marks.append(mark(2.0**bits, values))
+                marks.append((2.0**bits, *t_interval(values)))
                 used = next(iter(results.values(arm, "bins_in_use").values()))
                 filled.append((2.0**bits, used))
                 row = {"order": order, "bins": 2**bits, "bins_in_use": used, "gold_at_5": marks[-1][1]}
@@ -135,7 +135,7 @@ def collection_size(results: Results) -> Drawing:
                 for articles in config.articles:
                     values = list(results.values(size_module.arm_name(unit, method, articles), metric).values())
                     if values:
-                        marks.append(mark(articles * shift, values))
+                        marks.append((articles * shift, *t_interval(values)))
                         row = {"unit": unit, "method": method, "metric": metric, "articles": articles}
                         low, high = marks[-1][2:]
                         data.append(row | {"mean": marks[-1][1], "low": low, "high": high, "n": len(values)})

@@ -4,24 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repro.compare import t_interval
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, band, legend, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import SETTING, Results
 
 CHANCE_PERCENT = 80.0  # test error above which a student of ten classes has learned nothing
-
-
-def scope(results: Results) -> str:
-    """Scale, data and hardware, for the end of a caption."""
-    machines = sorted({str(row["hardware"]) for row in results.timing})
-    return f"Scale {results.scale}, data {results.data}, on {'; '.join(machines)}."
-
-
-def seeds(counts: Mapping[str, int]) -> str:
-    """n for captions: one number where all agree."""
-    numbers = sorted(set(counts.values()))
-    return f"n = {numbers[0]}" if len(numbers) == 1 else f"n = {numbers[0]} to {numbers[-1]}"
 
 
 def marks(values: Mapping[Any, Sequence[float]]) -> list[Mark]:
@@ -70,11 +58,11 @@ def students(results: Results, labels: Mapping[str, str], printed: Mapping[str, 
     caption = (
         "Test errors of the large net and of small nets that learn from labels, from its soft targets at "
         f"T = {results.config['temperature']:g}, and from both. Small marks: single runs; large marks: mean with "
-        f"95 % t-interval over seeds ({seeds(counts)}). "
+        f"95 % t-interval over seeds ({number_of(counts.values())}). "
     )
     if published:
         caption += "Dashed: the printed number; grey: the 95 % sampling band of one run. "
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def temperatures(results: Results) -> Drawing:
@@ -128,7 +116,7 @@ def temperatures(results: Results) -> Drawing:
         "seeds. The paper prints that 30 units do best at T of 2.5 to 4, and 300 or more alike above 8, without "
         "numbers. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def omitted_digits(results: Results) -> Drawing:
@@ -184,7 +172,7 @@ def omitted_digits(results: Results) -> Drawing:
         f"Bars: means with 95 % t-intervals over n = {n} seeds; titles: all test errors, in the "
         "same order. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def transfer_sizes(results: Results) -> Drawing:
@@ -225,10 +213,10 @@ def transfer_sizes(results: Results) -> Drawing:
     caption = (
         "Test error of the student against the number of cases it learns from, with labels or with the soft targets of "
         "a teacher that saw all training cases. Balanced, nested subsets; small ones are repeated for at least "
-        f"{config.least_steps:,} steps. 95 % t-intervals over seeds ({seeds(counts)}). The paper prints no such "
-        f"curve. Faint: each seed.{_told_of(dead)} "
+        f"{config.least_steps:,} steps. 95 % t-intervals over seeds ({number_of(counts.values())}). The paper prints "
+        f"no such curve. Faint: each seed.{_told_of(dead)} "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def _told_of(dead: Sequence[str]) -> str:
@@ -286,7 +274,7 @@ def logit_limit(results: Results) -> Drawing:
         "student of the same seed trained by logit regression; dashed: two logit-regression students of different "
         f"seeds. 95 % t-intervals over n = {n} seeds. The paper derives the limit and prints no numbers. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def tuning(results: Results) -> Drawing:
@@ -323,7 +311,7 @@ def tuning(results: Results) -> Drawing:
         "target (tN: soft targets at temperature N). One seed a point. Points above twice the best of a panel are "
         "cut off: there the net did not learn. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def dark_knowledge(results: Results) -> Drawing:
@@ -373,4 +361,4 @@ def dark_knowledge(results: Results) -> Drawing:
         f"get {metrics['mass_off_digit_t1']:.2%} of the mass at T = 1, {metrics['mass_off_digit_high_t']:.1%} at the "
         "highest T. One teacher. "
     )
-    return Drawing(figure, [{k: v for k, v in row.items() if k != "pixels"} for row in table], caption + scope(results))
+    return Drawing(figure, [{k: v for k, v in row.items() if k != "pixels"} for row in table], caption + results.scope)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from repro.compare import t_interval
-from repro.papers.hinton2015._figures import scope, seeds
 from repro.papers.hinton2015.ensembles import (
     Config,
     chosen_temperature,
@@ -13,7 +12,7 @@ from repro.papers.hinton2015.ensembles import (
     student_name,
     words,
 )
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.plots.style import COLOURS, MARKERS, axes
 from repro.results import Results
 
@@ -88,7 +87,7 @@ def ensembles(results: Results) -> Drawing:
         "with the arithmetic (mean of p) and geometric (mean of log p) mean of their predictions, and of nets of the "
         "same size that learn from the soft targets of the ensemble, or of one net of it, at temperature T. Filled: "
         "the temperature with the fewest errors on held-out cases. 95 % t-intervals over ensembles "
-        f"({seeds(counts)}). Share of the ensemble's gain that its student keeps: {'; '.join(shares)}; printed for "
-        f"speech: {printed_share('KD-S10', 'KD-S08', 'KD-S06'):.0f} %. "
+        f"({number_of(counts.values())}). Share of the ensemble's gain that its student keeps: {'; '.join(shares)}; "
+        f"printed for speech: {printed_share('KD-S10', 'KD-S08', 'KD-S06'):.0f} %. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)

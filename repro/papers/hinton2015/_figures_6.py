@@ -5,9 +5,9 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from repro.compare import t_interval
-from repro.papers.hinton2015._figures import marks, scope, seeds
+from repro.papers.hinton2015._figures import marks
 from repro.papers.hinton2015.soft_regularisers import KINDS, Config, Task, arm_name, percent_right, words
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.plots.style import COLOURS, PRINTED, axes, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import Results
@@ -37,11 +37,11 @@ def soft_regularisers(results: Results) -> Drawing:
         f"{config.smoothing:g}, and from the soft targets (T = {config.temperature:g}, no labels beside them) of the "
         "same net trained on all cases; dashed: that net. Lines: means over seeds; bands: 95 % t-intervals; circles: "
         "where labels would have been stopped early, by held-out cases. Right: test accuracy over the number of cases "
-        f"at equal steps, labels early stopped, soft targets not. {seeds(counts).capitalize()} seeds. The paper prints "
-        f"{_printed('KD-R04')} early stopped, {_printed('KD-R06')} from soft targets and {_printed('KD-R02')} on "
-        "everything, for speech. "
+        f"at equal steps, labels early stopped, soft targets not. {number_of(counts.values()).capitalize()} seeds. The "
+        f"paper prints {_printed('KD-R04')} early stopped, {_printed('KD-R06')} from soft targets and "
+        f"{_printed('KD-R02')} on everything, for speech. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def _over_epochs(

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from repro.compare import t_interval
-from repro.papers.hinton2015._figures import scope
 from repro.plots.drawing import Drawing
 from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, legend, plain_ticks, with_intervals
 from repro.results import Results
@@ -28,7 +27,7 @@ KINDS = {
 
 
 def caption(results: Results, text: str) -> str:
-    return text + MADE_UP.get(results.data, "") + scope(results)
+    return text + MADE_UP.get(results.data, "") + results.scope
 
 
 def covariance(results: Results) -> Drawing:

@@ -7,26 +7,13 @@ from matplotlib.axes import Axes
 
 from repro.compare import t_interval
 from repro.papers.ren2022._arms import NAMES, Study, arm_name
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, plain_ticks, with_intervals
 from repro.published import load as load_published
 from repro.results import Results
 
 # One colour and marker a method in all figures; the control is grey and dashed.
 STYLE = {m: i for i, m in enumerate(("bp", "fg_a", "lg_fg_a", "fg_w", "lg_fg_w", "lg_bp", "wp8", "fa", "dfa"))}
-
-
-def scope(results: Results) -> str:
-    """Scale, data and hardware, for the end of a caption."""
-    machines = sorted({str(row["hardware"]) for row in results.timing})
-    data = "" if results.data == "none" else f", data {results.data}"
-    return f"Scale {results.scale}{data}, on {'; '.join(machines)}."
-
-
-def number_of(counts: Sequence[int]) -> str:
-    """n for captions."""
-    least, most = min(counts, default=0), max(counts, default=0)
-    return f"n = {most}" if least == most else f"n = {least} to {most}"
 
 
 def row_of(values: Sequence[float], **labels: Any) -> dict[str, Any]:
@@ -114,7 +101,7 @@ def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], s
     )
     if published:
         caption += "Grey strokes: printed test errors (Ren et al. 2022, Table 3). "
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def _across(ax: Axes, y: float, row: Mapping[str, Any], line: Mapping[str, Any], filled: bool) -> None:
@@ -182,7 +169,7 @@ def variances(results: Results) -> Drawing:
         "squared gradient. Of weights: all hidden layers at once; of units: the first layer. 95 % t-intervals over "
         f"seeds ({number_of(seeds)}); those that leave a panel are cut off. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def cosines(results: Results, config: Any) -> Drawing:
@@ -219,7 +206,7 @@ def cosines(results: Results, config: Any) -> Drawing:
         "hidden weights from one start on the same batches. The slower the steps, the more of them average the noise. "
         f"95 % t-intervals over seeds ({number_of([row['n'] for row in data if 'n' in row])}). "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def steps_to_target(results: Results, config: Any) -> Drawing:
@@ -267,7 +254,7 @@ def steps_to_target(results: Results, config: Any) -> Drawing:
         f"{config.max_steps:,} steps. Heads learn exactly; dashed: nothing else does. 95 % t-intervals over seeds "
         f"({number_of([row['n'] for row in data])}). "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def contrasts(results: Results, config: Any, names: Mapping[str, str]) -> Drawing:
@@ -295,7 +282,7 @@ def contrasts(results: Results, config: Any, names: Mapping[str, str]) -> Drawin
         "filled: test, open: train. Greedy, a loss for every block and patch; random features are the control. 95 % "
         f"t-intervals over seeds ({number_of([row['n'] for row in data])}). "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)
 
 
 def costs(results: Results, config: Any, names: Mapping[str, str]) -> Drawing:
@@ -323,4 +310,4 @@ def costs(results: Results, config: Any, names: Mapping[str, str]) -> Drawing:
         f"A step of each method over one of backprop: CPU time (fastest of {config.rounds}), multiply-adds of linear "
         f"maps, numbers kept between pass and update. Net {sizes}, batch {config.batch_size}, signs for noise. "
     )
-    return Drawing(figure, data, caption + scope(results))
+    return Drawing(figure, data, caption + results.scope)

@@ -157,7 +157,6 @@ def critical_batches(by_seed: Mapping[int, Mapping[int, float]]) -> list[float]:
 def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
     from repro.papers.scaling._batch_size import fit_law, fit_power_law
-    from repro.papers.scaling._scope import mark, scope
     from repro.plots.style import COLOURS, axes, legend, plain_ticks, with_intervals
     from repro.plots.style import PRINTED as PRINTED_COLOUR
     from repro.published import load
@@ -174,7 +173,7 @@ def figure(results: Results) -> Drawing:
             continue
         mean = {b: t_interval([steps[b] for steps in by_seed.values()])[0] for b in sizes}
         law, power = fit_law(mean), fit_power_law(mean)
-        marks = [mark(b, [steps[b] for steps in by_seed.values()]) for b in sizes]
+        marks = [(b, *t_interval([steps[b] for steps in by_seed.values()])) for b in sizes]
         colour = COLOURS[number % len(COLOURS)]
         with_intervals(left, marks, number, f"loss {target:g}", joined=False)
         left.plot(fine, [law.steps(b) for b in fine], color=colour)
@@ -233,7 +232,7 @@ def figure(results: Results) -> Drawing:
         "steps, every seed. Critical batch, mean (95 % interval) of the fits to each seed: "
         f"{'; '.join(told)}. Chosen rates at an end of the grid: {at_ends}. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -101,7 +101,6 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.scaling._scope import scope
     from repro.plots.style import COLOURS, MARKERS, axes
 
     config = Config.model_validate(results.config)
@@ -136,7 +135,7 @@ def figure(results: Results) -> Drawing:
         "resized. Bottom: the interval from which the first moves fewer bytes a step than the second, done every step; "
         "below the dotted line it does so even when done every step. Costs of the simulator, nothing is learned. "
     )
-    return Drawing(drawn, table, caption + scope(results))
+    return Drawing(drawn, table, caption + results.scope)
 
 
 def _both(top: Any, bottom: Any) -> tuple[list[Any], list[str]]:

@@ -156,7 +156,6 @@ def chosen_rate(losses: Mapping[float, Sequence[float]]) -> float:
 
 def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
-    from repro.papers.scaling._scope import scope
     from repro.plots.style import COLOURS, MARKERS, axes, plain_ticks
     from simulation.figures import frontier
 
@@ -221,7 +220,7 @@ def figure(results: Results) -> Drawing:
         "against time. Bottom: test error against time; and the time at which the mean error was first so low, the "
         f"fastest protocol's in grey. Updates made by seed 0 (mean staleness): {'; '.join(told)}. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

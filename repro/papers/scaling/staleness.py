@@ -95,7 +95,6 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 def figure(results: Results) -> Drawing:
     from repro.compare import t_interval
-    from repro.papers.scaling._scope import mark, scope
     from repro.plots.style import COLOURS, axes, plain_ticks, with_intervals
 
     config = Config.model_validate(results.config)
@@ -137,7 +136,7 @@ def figure(results: Results) -> Drawing:
             values = [100 * v / cases for v in results.values(arm, "test_errors").values()]
             if values and n > 1:
                 stale = t_interval(list(results.values(arm, "mean_staleness").values()))[0]
-                marks.append(mark(stale, values))
+                marks.append((stale, *t_interval(values)))
                 row = {"panel": "error", "workers": n, "steps": steps, "mean_staleness": stale, "n": len(values)}
                 data.append(row | dict(zip(("mean", "low", "high"), marks[-1][1:], strict=True)))
         with_intervals(right, marks, number, NAMES[steps])
@@ -158,7 +157,7 @@ def figure(results: Results) -> Drawing:
         "the staleness); below: mean staleness over all updates. Losses above 10 count as 10. Right: test error at "
         f"the end, with 95 % t-intervals over n = {config.seeds} seeds. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

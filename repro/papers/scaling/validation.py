@@ -78,7 +78,6 @@ def recorded(results: Results) -> list[Prediction]:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.scaling._scope import scope
     from repro.plots.style import axes
     from simulation.figures import predicted_against_printed
 
@@ -96,7 +95,7 @@ def figure(results: Results) -> Drawing:
         "Relative error of every prediction, a mark a printed row; names where it exceeds 20 %. Mean absolute errors "
         f"(worst) by check, over rows that did not help to predict where there are any: {told}. "
     )
-    return Drawing(drawn, results.table("predictions"), caption + scope(results))
+    return Drawing(drawn, results.table("predictions"), caption + results.scope)
 
 
 def in_printed_unit(row: Prediction, printed: Published) -> float:

@@ -92,7 +92,6 @@ def _found(results: Results) -> dict[tuple[float, int, str], float]:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.zhang2017._scope import scope
     from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, plain_ticks
     from repro.published import load
 
@@ -133,7 +132,7 @@ def figure(results: Results) -> Drawing:
         "printed by the paper (Table 1 without the last layer; Table 2 one number a width) and by the authors' "
         "re-release, which alone prints parameters. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -82,7 +82,6 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.zhang2017._scope import scope
     from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, plain_ticks
     from repro.published import load
 
@@ -150,7 +149,7 @@ def figure(results: Results) -> Drawing:
         f"of n = {results.config['seeds']} runs, the fastest of {results.config['passes']} passes each, with 95 % "
         "t-intervals. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def _speed_ups(results: Results, slow: str, fast: str) -> tuple[list[float], float | None]:

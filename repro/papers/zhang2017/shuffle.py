@@ -109,7 +109,6 @@ def _differences(results: Results, config: Config, groups: int, order: str) -> t
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.zhang2017._scope import scope
     from repro.plots.style import COLOURS, MARKERS, axes, legend
 
     config = Config.model_validate(results.config)
@@ -147,7 +146,7 @@ def figure(results: Results) -> Drawing:
         "between the grouped convolutions, each at its own learning rate chosen on held-out training cases. Small "
         f"marks: single runs; large marks: means with 95 % t-intervals, n = {config.seeds} seeds. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:
