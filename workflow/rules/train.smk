@@ -113,4 +113,5 @@ for section, group, needed in JOBS:
             seeds=" ".join(str(run.seed) for run in group),
             config=str(RUN.path),
         shell:
-            RUN_IT + " --arm {params.arm} --seed {params.seeds} --config {params.config}"
+            RUN_IT
+            + " --arm {params.arm} --seed {params.seeds} --config {params.config}"

@@ -186,7 +186,6 @@ LABELS = {"step_ms": "step time, ms", "bytes_a_step": "bytes a step, all links",
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.anil2018._figures import scope
     from repro.plots.style import COLOURS, MARKERS, axes
 
     config = Config.model_validate(results.config)
@@ -217,7 +216,7 @@ def figure(results: Results) -> Drawing:
         f"{BYTES_TOLERANCE:.0%}. Right: own version less the teacher's, mean over adoptions. A mark a run, "
         f"n = {config.seeds} a condition. "
     )
-    return Drawing(drawn, data, caption + scope(results))
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def _marks(results: Results, config: Config) -> list[dict[str, Any]]:
