@@ -176,7 +176,7 @@ def cosines(results: Results, config: Any) -> Drawing:
     """Cosine of accumulated updates with backprop's, along the way and at its end."""
     from repro.papers.ren2022.update_cosine import arm_name as name_of
 
-    figure, (left, right) = axes(2, width_in=10.0, height_in=4.2)
+    figure, (left, right) = axes(2, width_in=10.0, height_in=4.7)
     data: list[dict[str, Any]] = []
     marks: list[Mark] = []
     for number, rate in enumerate(sorted(config.rates)):
@@ -192,7 +192,7 @@ def cosines(results: Results, config: Any) -> Drawing:
             data.append(row_of(values, panel="end", rate=rate))
             marks.append((rate, data[-1]["mean"], data[-1]["low"], data[-1]["high"]))
     with_intervals(right, marks, 0)
-    left.legend(title="learning rate")
+    figure.legend(*left.get_legend_handles_labels(), title="learning rate", loc="outside lower center", ncols=8)
     left.set_xlabel("way: steps × learning rate")
     left.set_ylabel("cosine with backprop's update")
     right.set_xscale("log")
