@@ -56,7 +56,8 @@ class Arm:
     """One condition of an experiment, run with ``seeds`` seeds 0..seeds-1.
 
     ``settings`` are plain JSON values; together with the data, the seed and what is needed they decide
-    the result, and their digest decides whether a recorded row still answers the question asked.
+    the result, and their digest decides whether a recorded row still answers the question asked. ``processes`` and
+    ``device`` are what the workflow must give its jobs.
     """
 
     name: str
@@ -65,12 +66,16 @@ class Arm:
     needs: tuple[Need, ...] = ()
     seeds_per_job: int = 1  # seeds that one job of the workflow does in turn, for runs of a few seconds
     data: str | None = None  # its own data set, in an experiment whose DATA is BY_ARM
+    processes: int = 1  # that compute side by side, each on a core of its own
+    device: str | None = None  # where its runs must go; None: to the scale's device
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):  # it names a folder
             raise UserError(f"arm {self.name!r}: a name is of letters, digits and . _ + -")
         if self.seeds < 1:
             raise UserError(f"arm {self.name}: seeds must be at least 1, not {self.seeds}")
+        if self.processes < 1:
+            raise UserError(f"arm {self.name}: processes must be at least 1, not {self.processes}")
 
 
 @dataclass(frozen=True)

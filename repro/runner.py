@@ -54,14 +54,11 @@ def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS
 
     ``again`` does it anew even when its row or its folder is there; what it needs is not done anew.
     """
-    from repro.training.device import device_named
-
-    device = device_named(scale.device).type
     section = scale.papers[run.paper][run.experiment]
     folder = root / section.folder(scale.name)
     known = results.recorded(folder).get((run.arm.name, run.seed), set())
     if again or run.digest not in known:
-        record = _finished(scale, run, device, again=again)
+        record = _finished(scale, run, again=again)
         _put(scale, section, run, record, root)
 
 
@@ -73,8 +70,11 @@ def collect(scale: Scale, section: Section, root: Path = RESULTS) -> None:
             _put(scale, section, run, content, root)
 
 
-def _finished(scale: Scale, run: Run, device: str, *, again: bool = False) -> dict[str, Any]:
+def _finished(scale: Scale, run: Run, *, again: bool = False) -> dict[str, Any]:
     """The content of the run's ``result.json``, made first where it is missing."""
+    from repro.training.device import device_named
+
+    device = device_named(run.arm.device or scale.device).type
     work = work_folder(run)
     path = work / "result.json"
     with locked(cache_folder() / "locks" / run.digest):
@@ -85,7 +85,7 @@ def _finished(scale: Scale, run: Run, device: str, *, again: bool = False) -> di
             return left
         inputs = {}
         for label, needed in run.needs:
-            _finished(scale, needed, device)
+            _finished(scale, needed)
             inputs[label] = work_folder(needed)
         work.mkdir(parents=True, exist_ok=True)
         # What is recorded is read back, so that it is the same now and when it comes out of the cache.

@@ -14,5 +14,5 @@ def digest(parameters: Mapping[str, Tensor]) -> int:
     state = blake2b(digest_size=8)
     for name in sorted(parameters):
         tensor = parameters[name].detach().cpu().contiguous()
-        state.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        state.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return int.from_bytes(state.digest(), "little") or 1

@@ -2,7 +2,8 @@
 
 Step times are medians over blocks that take turns in one pair of processes: a plain step under
 DistributedDataParallel, a step that exchanges predictions, a step of one group alone, its teacher's forward pass, and a
-step taught by a snapshot. Turns cancel what else the machine does. The soak kills processes at random moments.
+step taught by a snapshot. Turns cancel what else the machine does. The soak kills processes at random moments. Rows of
+``codistill.pictures``: `repro.bench._pictures`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch.distributed as dist
 from torch import nn
 
 from repro.bench import Measurement
+from repro.bench._pictures import measure_pictures
 from repro.codistill.learner import Learner
 from repro.codistill.local import LocalJob, launch
 from repro.codistill.recorded import recorded_schedule
@@ -256,4 +258,4 @@ def measure() -> list[Measurement]:
                 "<= 1.05",
             ),
         ]
-        return rows + soak(Path(temporary))
+        return rows + measure_pictures() + soak(Path(temporary))

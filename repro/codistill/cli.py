@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from repro.codistill.patience import say
-from repro.codistill.place import check_place, environment
+from repro.codistill.place import check_place, environment, threads_of_a_process
 from repro.codistill.settings import RunFile, load_run
 from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
@@ -77,7 +77,7 @@ def work(run: RunFile, group: int | None, init_method: str | None = None) -> int
     from repro.codistill.task import load_task
     from repro.codistill.team import LostWorkerError, joined
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]) if "OMP_NUM_THREADS" in os.environ else 1)
+    torch.set_num_threads(threads_of_a_process())
     told_by_all = True
     try:
         with joined(run, group, init_method) as job:

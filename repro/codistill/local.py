@@ -17,10 +17,15 @@ from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from repro.codistill import cli
 from repro.codistill.settings import RunFile
 from repro.errors import UserError
 
 STOP_S = 10.0
+SLOW_TO_IMPORT = ["repro.codistill.cli", "repro.codistill.runtime", "sklearn.datasets"]
+"""Imported once, by the server from which processes are forked; the last holds the data of the small tasks."""
+Work = Callable[[RunFile, int | None, str], int]
+"""What each process does, given the run, its job's group and where the job meets; returns its exit status."""
 
 
 @dataclass
@@ -31,6 +36,7 @@ class LocalJob:
     group: int | None
     restarts: int
     log: Path | None = None
+    work: Work = cli.work
     processes: list[ForkServerProcess] = field(default_factory=list)
     meeting: tempfile.TemporaryDirectory[str] | None = None
 
@@ -41,8 +47,6 @@ class LocalJob:
 
     def start(self) -> None:
         """Start all processes."""
-        from repro.codistill.cli import work
-
         context = _server()
         self.meeting = tempfile.TemporaryDirectory(prefix="codistill-")
         method = f"file://{self.meeting.name}/store"
@@ -50,7 +54,7 @@ class LocalJob:
             place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.world)}
             place["LOCAL_WORLD_SIZE"] = str(self.world)
             process = context.Process(
-                target=_live, args=(work, self.run, self.group, place, method, self.log), daemon=True
+                target=_live, args=(self.work, self.run, self.group, place, method, self.log), daemon=True
             )
             process.start()
             self.processes.append(process)
@@ -91,12 +95,14 @@ def launch(
     groups: list[int] | None = None,
     watch: Callable[[list[LocalJob]], None] | None = None,
     log: Path | None = None,
+    work: Work = cli.work,
 ) -> None:
     """Run all groups (or some) to their end as processes of this machine.
 
     Args:
         restarts: how often each job may be started again after losing a process. watch: called now and then with the
-            jobs, such as by a test that kills some. log: where messages go; default: standard error.
+            jobs, such as by a test that kills some. log: where messages go; default: standard error. work: what each
+            process does instead of training.
 
     Raises:
         UserError: a job failed; all others are stopped.
@@ -104,7 +110,7 @@ def launch(
     numbers: list[int | None] = [None]
     if run.protocol.groups > 1 and not run.exchanges_predictions:
         numbers = list(range(run.protocol.groups)) if groups is None else list(groups)
-    jobs = [LocalJob(run, number, restarts, log) for number in numbers]
+    jobs = [LocalJob(run, number, restarts, log, work) for number in numbers]
     try:
         for job in jobs:
             job.start()
@@ -123,12 +129,12 @@ def launch(
 
 def _server() -> multiprocessing.context.ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["repro.codistill.cli", "repro.codistill.runtime"])
+    context.set_forkserver_preload(SLOW_TO_IMPORT)
     return context
 
 
 def _live(
-    work: Callable[[RunFile, int | None, str], int],
+    work: Work,
     run: RunFile,
     group: int | None,
     place: dict[str, str],

@@ -17,6 +17,11 @@ def environment() -> tuple[int, int, int]:
         raise UserError("RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers; start this with torchrun") from None
 
 
+def threads_of_a_process() -> int:
+    """Threads with which each process computes: as many as OMP_NUM_THREADS says, else one, as torchrun has it."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+
 def check_place(run: RunFile, group: int | None, world: int) -> None:
     """Refuse a job whose size or group does not fit the protocol.
 

@@ -14,7 +14,7 @@ from repro.codistill.learner import Learner
 from repro.codistill.objective import mean_prediction
 from repro.codistill.rules import rule_for
 from repro.codistill.settings import Settings
-from repro.codistill.task import Task
+from repro.codistill.task import Task, points
 from repro.errors import UserError
 from repro.training.curves import Point
 from simulation.distributions import Constant
@@ -108,12 +108,6 @@ def learn(
     )
     weights = [net.layout.flatten(p) for p in done.parameters]
     return Learned(weights, done.parameters, curves, done.checked, done.mismatches)
-
-
-def points(version: int, metrics: object) -> list[Point]:
-    """Metrics by split as points of a curve; a curve over steps has no epochs."""
-    assert isinstance(metrics, dict)
-    return [Point(0, version, split, m, float(v)) for split, values in metrics.items() for m, v in values.items()]
 
 
 def _pairs(workers: NDArray[np.int64], steps: NDArray[np.int64]) -> Tensor:

@@ -9,8 +9,6 @@ behind.
 from __future__ import annotations
 
 import math
-import time
-from collections import deque
 from collections.abc import Iterator
 from functools import partial
 
@@ -22,15 +20,15 @@ from repro.codistill.flat import describe
 from repro.codistill.learner import Learner, Told
 from repro.codistill.objective import mean_prediction
 from repro.codistill.patience import Patience, say
-from repro.codistill.peers import Peers
 from repro.codistill.records import Records, learning_path
 from repro.codistill.reducer import Reducer
-from repro.codistill.replayed import points
 from repro.codistill.rules import rule_for
 from repro.codistill.settings import RunFile, as_plain
-from repro.codistill.shared import CHECKPOINTS_KEPT, Checkpoint, GroupFolder, agree_on_run
-from repro.codistill.task import Batch, Task
+from repro.codistill.shared import Checkpoint, GroupFolder, agree_on_run
+from repro.codistill.task import Batch, Task, points
+from repro.codistill.teachers import Teachers
 from repro.codistill.team import Job
+from repro.codistill.traffic import sent_bytes
 from repro.codistill.writer import Writer
 from repro.errors import UserError
 from repro.training.curves import Point
@@ -40,8 +38,6 @@ from simulation.digest import digest
 from simulation.protocols import Codistillation, LocalSGD
 from simulation.schedule import Kind
 
-HEARTBEAT_S = 5.0
-"""How long the first worker of a group waits for a snapshot before it tells the others that it still does."""
 FOREVER = 2**31 - 1
 PRIVATE = {"folder", "device", "backend", "patience_s", "checkpoint_updates"}
 """Settings in which the groups of one run may differ."""
@@ -71,9 +67,6 @@ class GroupRun:
         self.curve: list[Point] = []
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=job.device)
         self.loss_updates = 0
-        self.adopted: dict[int, int] = {}
-        self._lost: set[int] = set()
-        self._kept_teachers: deque[dict[int, list[int]]] = deque(maxlen=CHECKPOINTS_KEPT + 1)
         self._ahead: tuple[Batch, list[Tensor]] | None = None  # the next step's, with its teachers' mean predictions
 
         wanted = {"model": self.description} | {k: v for k, v in as_plain(run).items() if k not in PRIVATE}
@@ -86,10 +79,12 @@ class GroupRun:
             self.folder.open()
             self.records = Records(self.folder.records, clock, self.patience)
             self.writer = Writer()
-            self._kept_teachers.append(self.folder.needs())
-        self.peers: Peers | None = None
+        self.teachers: Teachers | None = None
         if self.protocol is not None and not run.exchanges_predictions:
-            self.peers = Peers(self.others, self.net.layout, self.description)
+            records = self.records if self.first else None
+            self.teachers = Teachers(
+                self.protocol, job, self.learner, self.folder, self.others, self.description, self.patience, records
+            )
 
     # -- the loop ---------------------------------------------------------------------------------------------
 
@@ -109,6 +104,7 @@ class GroupRun:
     def begin(self) -> None:
         """Load what an earlier life left, or the initial weights."""
         self._resume()
+        self._sent_before = sent_bytes()
         self.batches = self._batches(self.version * self.run.protocol.steps_per_update)
 
     def advance(self) -> None:
@@ -128,8 +124,8 @@ class GroupRun:
 
     def close(self) -> None:
         """Write what is waiting, and let go of the group's files."""
-        if self.peers is not None:
-            self.peers.close()
+        if self.teachers is not None:
+            self.teachers.close()
         if self.first:
             self.writer.close()
             self.records.close()
@@ -195,7 +191,7 @@ class GroupRun:
     def _look_ahead(self, step: int) -> None:
         """The batch of a step, and what the teachers say to it."""
         batch = next(self.batches)
-        teachers = [self.learner.teacher(g) for g, version in sorted(self.adopted.items()) if version >= 0]
+        teachers = [] if self.teachers is None else self.teachers.nets()
         self._ahead = batch, (self.learner.told(teachers, batch) if teachers else [])
 
     # -- predictions ------------------------------------------------------------------------------------------
@@ -233,8 +229,8 @@ class GroupRun:
         publishes = self._publishes_at(v)
         if publishes or (v and v % run.checkpoint_updates == 0):
             self._save(publishes)
-        if self._adopts_at(v):
-            self._adopt()
+        if self.teachers is not None and self._adopts_at(v):
+            self.teachers.adopt(v)
 
     def _publishes_at(self, version: int) -> bool:
         p = self.protocol
@@ -276,19 +272,21 @@ class GroupRun:
         states = [self.job.team.swap(state) if self.local else [state] for state in self.state]
         if not self.first:
             return
-        rows = {"weights": self.net.weights.cpu().clone()}
+        rows = {"weights": self.net.dense().cpu()}
         rows |= {f"state.{i}": torch.stack(each).cpu() for i, each in enumerate(states)}
         meta = {
-            "adopted": dict(self.adopted),
+            "adopted": {} if self.teachers is None else dict(self.teachers.adopted),
             "curve": [point.as_list() for point in self.curve],
             "loss_sum": float(self.loss_sum),
             "loss_updates": self.loss_updates,
         }
-        self._kept_teachers.append({g: [v] for g, v in self.adopted.items() if v >= 0})
+        if self.teachers is not None:
+            self.teachers.note_checkpoint()
         checkpoint = Checkpoint(self.version, rows, meta)
-        self.writer.submit(partial(self._write, checkpoint, self.net.dense().cpu(), publish))
+        self.writer.submit(partial(self._write, checkpoint, publish))
 
-    def _write(self, checkpoint: Checkpoint, dense: Tensor, publish: bool) -> None:
+    def _write(self, checkpoint: Checkpoint, publish: bool) -> None:
+        dense = checkpoint.rows["weights"]
         number = digest(self.net.layout.one(dense))
         folder, version = self.folder, checkpoint.version
         self.records.event(Kind.PUBLISH, self.group, version, digest=number)
@@ -303,92 +301,6 @@ class GroupRun:
 
         self.patience.until_written(folder.path, write)
 
-    # -- teachers ---------------------------------------------------------------------------------------------
-
-    def _adopt(self) -> None:
-        """Take over the peers' snapshots as teachers: the first worker chooses, all load."""
-        assert self.peers is not None
-        assert self.protocol is not None
-        before = self.version - self.protocol.interval_updates
-        if self.protocol.pickup == "wait":
-            self.peers.allow(before)
-        begin = time.monotonic()
-        while True:
-            chosen = self._chosen(before, time.monotonic() - begin) if self.first else None
-            told = self.job.team.first_says(chosen)
-            if told is not None:
-                break
-        for group, version in ((int(g), v) for g, v in told.items()):
-            if version > self.adopted.get(group, -1):
-                self._teach(group, version)
-        if self.protocol.pickup == "wait":
-            self.peers.allow(self.version)
-
-    def _chosen(self, before: int, waited_s: float) -> dict[int, int] | None:
-        """Which version of each peer to learn from now; None: wait a little longer."""
-        assert self.peers is not None
-        assert self.protocol is not None
-        newest = self.peers.newest()
-        if self.protocol.pickup == "latest":
-            for group in newest:
-                self._say_who_is_lost(group, self.peers.silent_s(group) > self.run.patience_s, newest[group])
-            return newest if self._secured(newest) else None
-        behind = [g for g, version in newest.items() if version < before]
-        patient = waited_s < self.run.patience_s
-        if any(g not in self._lost for g in behind) and patient:
-            self.peers.wait_for_news(min(HEARTBEAT_S, self.run.patience_s))
-            return None
-        for group in newest:
-            self._say_who_is_lost(group, group in behind, newest[group])
-        return newest if self._secured(newest) else None
-
-    def _secured(self, chosen: dict[int, int]) -> bool:
-        """Tell the peers that these snapshots are needed; whether that was in time.
-
-        A restart goes on from a checkpoint, with the teachers it had there: those of the checkpoints that are kept,
-        and those of the one to come.
-        """
-        needs = {g: {v, self.adopted.get(g, v)} - {-1} for g, v in chosen.items()}
-        for kept in self._kept_teachers:
-            for g, versions in kept.items():
-                needs.setdefault(g, set()).update(versions)
-        known = {g: versions for g, versions in needs.items() if versions}
-        self.patience.until_written(self.folder.path, partial(self.folder.write_needs, known))
-        there = {other.group: other.snapshots() for other in self.others}
-        return all(v < 0 or v in there[g] or max(there[g], default=-1) < v for g, v in chosen.items())
-
-    def _say_who_is_lost(self, group: int, lost: bool, newest: int) -> None:
-        if lost and group not in self._lost:
-            what = f"its snapshot of step {newest}" if newest >= 0 else "labels alone, as it has published none"
-            say(
-                f"group {self.group}, step {self.version}: nothing new from group {group} for "
-                f"{self.run.patience_s:g} s; going on with {what}"
-            )
-            self._lost.add(group)
-        elif not lost and group in self._lost:
-            say(f"group {self.group}, step {self.version}: group {group} is back with step {newest}")
-            self._lost.discard(group)
-
-    def _teach(self, group: int, version: int, again: bool = False) -> None:
-        """Load a snapshot into the teacher that stands for a peer. Who cannot read it gets it from the first worker.
-
-        Raises:
-            UserError: not even the first worker can read it.
-        """
-        assert self.peers is not None
-        row = self.peers.row(group, version)
-        have = [bool(said) for said in self.job.team.all_say(row is not None)]
-        if not have[0]:
-            raise UserError(f"group {self.group}: the snapshot of step {version} of group {group} is gone or torn")
-        if not all(have):
-            buffer = torch.empty(self.net.size, device=self.job.device) if row is None else row.to(self.job.device)
-            row = self.job.team.from_first(buffer)
-        assert row is not None
-        self.learner.teacher(group).load(row)
-        self.adopted[group] = version
-        if self.first and not again:
-            self.records.event(Kind.ADOPT, self.group, self.version, peer=group, peer_version=version)
-
     # -- beginning and end ------------------------------------------------------------------------------------
 
     def _resume(self) -> None:
@@ -397,17 +309,15 @@ class GroupRun:
         net = self.net
         self.version = self.job.team.first_says(found.version if found else 0)
         self._note_failure()
-        if self.peers is not None and self.protocol is not None:
-            boundary = (self.version - 1) // self.protocol.interval_updates * self.protocol.interval_updates
-            next_wanted = max(boundary, self.protocol.first_publication)
-            self.peers.allow(None if self.protocol.pickup == "latest" else next_wanted)
+        if self.teachers is not None:
+            self.teachers.begin(self.version)
         if not self.version:
             net.load(self.learner.initial(self.group).to(self.job.device))
             self.job.team.from_first(net.weights)
             return
         meta = self.job.team.first_says(found.meta if found else {})
         if found is not None:
-            net.weights.copy_(found.rows["weights"])
+            net.load(found.rows["weights"])
         self.job.team.from_first(net.weights)
         for i, state in enumerate(self.state):
             for seat in range(self.run.workers if self.local else 1):
@@ -419,8 +329,8 @@ class GroupRun:
         self.loss_sum.fill_(meta["loss_sum"])
         self.loss_updates = meta["loss_updates"]
         for group, version in ((int(g), v) for g, v in meta["adopted"].items()):
-            if version >= 0 and self.version < self.run.updates:
-                self._teach(group, version, again=True)
+            if self.teachers is not None and version >= 0 and self.version < self.run.updates:
+                self.teachers.load(group, version)
 
     def _newest_checkpoint(self) -> Checkpoint | None:
         """The newest whole checkpoint; of groups in one job, the newest that all of them have."""
@@ -460,6 +370,10 @@ class GroupRun:
         """Metrics of the end, the final weights, and the note that others go by."""
         self._evaluate()
         self._save(publish=True)
+        sent = sent_bytes()
+        own = None if sent is None or self._sent_before is None else sent - self._sent_before
+        sent_by_worker = self.job.team.all_say(own)
+        self.job.everyone.all_say(0)  # who leaves closes connections that others still count
         if not self.first:
             return
         self.writer.close()
@@ -471,7 +385,9 @@ class GroupRun:
                 metrics.setdefault(point.split, {})[point.metric] = point.value
         final = f"{digest(self.net.layout.one(self.net.dense())):016x}"
         curve = [point.as_list() for point in self.curve]
-        self.folder.write_ended({"updates": self.version, "digest": final, "metrics": metrics, "curve": curve})
+        self.folder.write_ended(
+            {"updates": self.version, "digest": final, "metrics": metrics, "curve": curve, "sent_bytes": sent_by_worker}
+        )
 
 
 def fingerprint(batch: Batch) -> Tensor:

@@ -32,6 +32,10 @@ def _protocol(value: Any) -> Protocol:
         raise ValueError(str(error)) from None
 
 
+AnyProtocol = Annotated[Protocol, PlainValidator(_protocol), PlainSerializer(to_dict)]
+"""A field that is read and written as `simulation.protocols.from_dict` and `to_dict` have it."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,7 +98,7 @@ class Settings(_Model):
     publication.
     """
 
-    protocol: Annotated[Protocol, PlainValidator(_protocol), PlainSerializer(to_dict)]
+    protocol: AnyProtocol
     updates: int = Field(gt=0)
     batch_size: int = Field(gt=0)
     optimizer: Optimizer

@@ -77,7 +77,7 @@ def _difference(key: str, theirs: Any, ours: Any) -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a group needs to go on: rows by name (`weights`, `state.0`, ...) and the rest as JSON."""
+    """All that a group needs to go on: rows by name (`weights` in plain order, `state.0`, ...) and the rest as JSON."""
 
     version: int
     rows: dict[str, Tensor]

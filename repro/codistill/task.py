@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.errors import UserError
+from repro.training.curves import Point
 
 Batch = Any
 """A tensor, or a tuple or dictionary of tensors whose first dimension counts the examples."""
@@ -51,6 +52,11 @@ class Task:
     loss: Callable[[Tensor, Batch], Tensor] = cross_entropy
     evaluate: Callable[[nn.Module], Metrics] | None = None
     loader: Callable[[Iterable[Wanted]], Iterator[Batch]] | None = None
+
+
+def points(version: int, metrics: Metrics) -> list[Point]:
+    """Metrics as points of a curve; a curve over steps has no epochs."""
+    return [Point(0, version, split, m, float(v)) for split, values in metrics.items() for m, v in values.items()]
 
 
 def load_task(reference: str, settings: Mapping[str, Any]) -> Task:

@@ -34,7 +34,8 @@ def test_the_profile_starts_a_program_once_whatever_its_gpus():
     assert {key: default[key] for key in shared} == {key: profile[key] for key in shared}
     assert default.keys() - shared == {"cores"}  # a cluster has no cores of this machine's
     rules = (ROOT / "workflow" / "rules" / "train.smk").read_text()
-    assert 'gpu=1 if RUN.device == "cuda" else 0' in rules
+    assert 'gpu=1 if (group[0].arm.device or RUN.device) == "cuda" else 0' in rules
+    assert "cpus_per_task=group[0].arm.processes" in rules
     assert "snakemake-executor-plugin-slurm" in (ROOT / "requirements-slurm.txt").read_text()
 
 

@@ -4,6 +4,9 @@
 # Scales paper and cluster: one job for each group of runs that have no row in runs.csv; the rows are the
 # record, so neither file times nor sources make anything run again.
 
+# A job's `threads` are its processes; Snakemake would let each of them compute with that many threads.
+RUN_IT = "OMP_NUM_THREADS=1 " + PYTHON + " run {params.name}"
+
 TRAINED = {}  # section name -> files to wait for before its results are complete
 JOBS = (
     []
@@ -79,13 +82,13 @@ for section in RUN.sections() if RUN.name == "quick" else []:
             [str(runs_csv(RUN, other)) for other in or_stop(needed_sections, section)],
         output:
             runs_csv(RUN, section),
-        threads: 1
+        threads: max(run.arm.processes for run in or_stop(RUN.runs, section))
         params:
             settings=digest_of([run.digest for run in or_stop(RUN.runs, section)]),
             name=section.name,
             config=str(RUN.path),
         shell:
-            PYTHON + " run {params.name} --config {params.config} --again"
+            RUN_IT + " --config {params.config} --again"
 
 
 for section, group, needed in JOBS:
@@ -99,15 +102,16 @@ for section, group, needed in JOBS:
             [ancient(path) for path in needed],
         output:
             [MADE[run.digest] for run in group],
-        threads: 1
+        threads: group[0].arm.processes
         resources:
-            gpu=1 if RUN.device == "cuda" else 0,
-            mem_mb=2000,
+            gpu=1 if (group[0].arm.device or RUN.device) == "cuda" else 0,
+            cpus_per_task=group[0].arm.processes,
+            mem_mb=2000 * group[0].arm.processes,
         params:
             name=section.name,
             arm=group[0].arm.name,
             seeds=" ".join(str(run.seed) for run in group),
             config=str(RUN.path),
         shell:
-            PYTHON
-            + " run {params.name} --arm {params.arm} --seed {params.seeds} --config {params.config}"
+            RUN_IT
+            + " --arm {params.arm} --seed {params.seeds} --config {params.config}"
