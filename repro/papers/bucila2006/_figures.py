@@ -58,6 +58,7 @@ def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
         left.set_title(_title(results, task))
         right.set_xscale("log")
         right.set_yscale("log")
+        plain_ticks(right.xaxis, [10.0**k * d for k in range(-5, 4) for d in (1, 3)])
         right.margins(0.25)
         right.set_xlabel("CPU seconds for 10,000 cases")
         right.set_ylabel("size (MB)")
