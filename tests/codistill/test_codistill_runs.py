@@ -96,7 +96,8 @@ def test_killed_runs_end_with_the_same_bits(play, protocol, deaths):
 
 def test_what_free_running_groups_did_replays_kills_included(play):
     protocol = codistilled(sync(1), pickup="latest", interval_steps=3)
-    run = play(protocol, [(0, 0, 10), (1, 0, 14), (1, 0, 22)], task_settings=SLOW, checkpoint_updates=2)
+    slow = {"delay_s": 0.1}  # a starved machine must not see the end of a group before its kill
+    run = play(protocol, [(0, 0, 10), (1, 0, 14), (1, 0, 22)], task_settings=slow, checkpoint_updates=2)
     schedule = recorded_schedule(run)
     assert schedule.events.of(Kind.FAIL).kind.size == 3
     learned = replayed(run)
