@@ -151,7 +151,8 @@ def figure(results: Results) -> Drawing:
         ax.set_yscale("log")
         plain_ticks(ax.yaxis, (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 60, 80))
         means = [row["test_error_percent"] for row in data if row["partition"] == partition.name]
-        ax.set_ylim(0.6 * min(means), min(1.6 * max(means), 100))  # what is cut off are intervals of few seeds
+        if means:  # of a study half done there may be none yet
+            ax.set_ylim(0.6 * min(means), min(1.6 * max(means), 100))  # what is cut off are intervals of few seeds
         seen = partition.classes_per_agent
         ax.set_title(f"each agent sees {seen} classes" if seen else "parts drawn at random")
         ax.set_xlabel("bits that each agent sends")
