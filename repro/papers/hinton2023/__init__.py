@@ -2,4 +2,14 @@
 
 from repro.papers.paper import Paper
 
-PAPER = Paper("hinton2023", "Hinton 2023: Two Paths to Intelligence (public lecture, Cambridge)")
+PAPER = Paper(
+    "hinton2023",
+    "Hinton 2023: Two Paths to Intelligence (public lecture, Cambridge)",
+    headlines=(
+        "PS263.like_backprop",
+        "PS264.activities",
+        "HT-MORTAL.alone_distilled",
+        "HT-MORTAL.generations.labels",
+        "PS268.constraint.labels.classes10.t4",
+    ),
+)

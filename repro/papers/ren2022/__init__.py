@@ -6,4 +6,5 @@ PAPER = Paper(
     "ren2022",
     "Ren, Kornblith, Liao, Hinton 2022: Scaling Forward Gradient With Local Losses",
     "2210.03310",
+    headlines=("PS001", "PS003", "PS019"),
 )

@@ -3,5 +3,7 @@
 from repro.papers.paper import Paper
 
 PAPER = Paper(
-    "scaling", "Published scaling data (Goyal et al. 2017, Horovod, MLPerf v0.7 and others) and the simulator"
+    "scaling",
+    "Published scaling data (Goyal et al. 2017, Horovod, MLPerf v0.7 and others) and the simulator",
+    headlines=("SC367.grows", "SC367.law"),
 )
