@@ -272,7 +272,7 @@ def _why(bound: str, parts: dict[str, float], step_s: float, cluster: Cluster, w
     hidden = ""
     if within.overlap and within.overlap.communication_s > 0:
         behind = 1 - within.overlap.exposed_s / within.overlap.communication_s
-        hidden = f"; {behind:.0%} of the all-reduce hides behind the backward pass"
+        hidden = f"; {max(behind, 0.0):.0%} of the all-reduce hides behind the backward pass"
     return f"{bound} takes {share:.0%} of a step: {said}{hidden}"
 
 
