@@ -39,7 +39,7 @@ REASONS = (
     Reason("an input: the workload's measured step is made of it", _of("Goyal", "backprop time")),
     Reason(
         "reported because the network was badly configured",
-        lambda r: _of("nccl-tests")(r) and r.where == "GitHub issue 527",
+        lambda r: _of("nccl-tests")(r) and r.where == "GitHub thread 527",
     ),
     Reason("an end of its table, from which the points between are predicted", _of("nccl-tests", "time")),
     Reason("an input: the shelf's NVLink runs at it", _of("NVIDIA maintainer", "peak busbw ring")),

@@ -45,7 +45,7 @@ def table_predictions() -> list[Prediction]:
     """Both halves of each nccl-tests table, predicted from the other half."""
     rows = [r for r in published_rows().values() if r.quantity == "time out-of-place" and r.unit == "us"]
     found = []
-    for where in ("GitHub PR 3484", "GitHub issue 176", "GitHub PR 43"):
+    for where in ("GitHub thread 3484", "GitHub thread 176", "GitHub thread 43"):
         mine = [r for r in rows if r.where == where]
         ids = {float(r.model.split()[0]): r for r in mine}
         for first in (1, 2):
