@@ -35,3 +35,8 @@ def tiny(
         return {"test": {"loss": float(nn.functional.cross_entropy(model(x), y))}}
 
     return Task(lambda seed: net(seed, features, dropout, norm), EXAMPLES, batch, evaluate=evaluate)
+
+
+def conv_net() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 5))
