@@ -18,7 +18,8 @@ POLL_S = 0.05
 class Peers:
     """The newest whole snapshot of each peer, up to a version that may rise.
 
-    A thread looks every `poll_s`, and loads what is new; torn files are named once and passed over.
+    A thread looks every `poll_s`, and at once when the limit rises, and loads what is new; torn files are named once
+    and passed over.
     """
 
     def __init__(self, folders: Sequence[GroupFolder], layout: Layout, model: str, poll_s: float = POLL_S) -> None:
@@ -29,6 +30,7 @@ class Peers:
         self._changed = dict.fromkeys(self._folders, time.monotonic())
         self._torn: set[tuple[int, int]] = set()
         self._limit: int | None = -1
+        self._limits_set = self._limits_seen = 0
         self._error: BaseException | None = None
         self._closed = False
         self._news = threading.Condition()
@@ -38,7 +40,14 @@ class Peers:
         """From now on load versions up to `limit`; None: whatever is newest."""
         with self._news:
             self._limit = limit
+            self._limits_set += 1
             self._news.notify_all()
+
+    def look_through(self) -> None:
+        """Until every peer's folder has been looked through under the limit of now."""
+        with self._news:
+            wanted = self._limits_set
+            self._news.wait_for(lambda: self._limits_seen >= wanted or self._error is not None)
 
     def newest(self) -> dict[int, int]:
         """The version that is loaded of each peer; -1 where there is none.
@@ -79,10 +88,14 @@ class Peers:
     def _watch(self) -> None:
         try:
             while not self._closed:
+                limits_seen = self._limits_set
                 for group in self._folders:
                     self._look(group)
                 with self._news:
-                    self._news.wait(self._poll_s)
+                    if limits_seen > self._limits_seen:
+                        self._limits_seen = limits_seen
+                        self._news.notify_all()
+                    self._news.wait_for(lambda: self._limits_set > self._limits_seen, timeout=self._poll_s)
         except BaseException as error:
             with self._news:
                 self._error = error

@@ -55,10 +55,16 @@ class Teachers:
         return [self._learner.teacher(g) for g, version in sorted(self.adopted.items()) if version >= 0]
 
     def begin(self, version: int) -> None:
-        """The group goes on from this version: load what it will want next."""
+        """The group goes on from this version: load what it will want next.
+
+        With `pickup: latest` nobody is waited for later, so what is there already is looked for now: a group that
+        starts late has its teachers from its first step on, however fast its steps are.
+        """
         p = self._protocol
         boundary = (version - 1) // p.interval_updates * p.interval_updates
         self._peers.allow(None if p.pickup == "latest" else max(boundary, p.first_publication))
+        if p.pickup == "latest":
+            self._peers.look_through()
 
     def note_checkpoint(self) -> None:
         """A checkpoint is being written: whoever goes on from it needs the teachers of now."""

@@ -59,24 +59,30 @@ def recorded_bytes(run: RunFile, group: int) -> int:
 
 
 class Killer:
-    """Kills a process of a group each time its records have grown by so many; for `launch(watch=...)`."""
+    """Kills a process of a group each time the group has so many records more; for `launch(watch=...)`.
+
+    They are counted from the group's last death on: the first of a life tell of the end of the one before.
+    """
 
     def __init__(self, run: RunFile, deaths: list[tuple[int, int, int]]) -> None:
         """`deaths`: (group, rank, records) in turn."""
         self.run, self.deaths, self.killed = run, deaths, 0
+        self.before: dict[int, int] = {}
 
     def __call__(self, jobs: list[LocalJob]) -> None:
         if self.killed == len(self.deaths):
             return
         group, rank, records = self.deaths[self.killed]
         job = next((j for j in jobs if j.group in (None, group)), None)
-        if job is None or recorded_bytes(self.run, group) < records * RECORD.itemsize:
+        grown = recorded_bytes(self.run, group) - self.before.get(group, 0)
+        if job is None or grown < records * RECORD.itemsize:
             return
         process = job.processes[rank]
         if process.pid is not None and process.is_alive():
             os.kill(process.pid, signal.SIGKILL)
             process.join()
             self.killed += 1
+            self.before[group] = recorded_bytes(self.run, group)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def replayed(run):
 
 
 LOCAL = {"kind": "LocalSGD", "workers": 2, "interval_steps": 2}
-SLOW = {"delay_s": 0.02}
+SLOW = {"delay_s": 0.05}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_teachers_teach(play):
 @pytest.mark.parametrize(
     ("protocol", "deaths"),
     [
-        (sync(1), [(0, 0, 3), (0, 0, 12), (0, 0, 22)]),
-        (codistilled(sync(1)), [(0, 0, 8), (1, 0, 18), (0, 0, 26)]),
+        (sync(1), [(0, 0, 3), (0, 0, 6), (0, 0, 6)]),
+        (codistilled(sync(1)), [(0, 0, 6), (1, 0, 9), (0, 0, 6)]),
         (LOCAL, [(0, 1, 9)]),
         (codistilled(sync(1), exchange="predictions"), [(0, 1, 12)]),
     ],
@@ -97,10 +97,9 @@ def test_killed_runs_end_with_the_same_bits(play, protocol, deaths):
 def test_what_free_running_groups_did_replays_kills_included(play):
     protocol = codistilled(sync(1), pickup="latest", interval_steps=3)
     slow = {"delay_s": 0.1}  # a starved machine must not see the end of a group before its kill
-    run = play(protocol, [(0, 0, 10), (1, 0, 14), (1, 0, 22)], task_settings=slow, checkpoint_updates=2)
+    run = play(protocol, [(0, 0, 10), (1, 0, 14), (1, 0, 5)], task_settings=slow, checkpoint_updates=2)
     schedule = recorded_schedule(run)
-    # A life that is killed before it has put the end of the one before it on record leaves one failure for two.
-    assert schedule.events.of(Kind.FAIL).kind.size in (2, 3)
+    assert schedule.events.of(Kind.FAIL).kind.size == 3
     learned = replayed(run)
     assert learned.mismatches == []
     assert learned.checked >= 2 * 15

@@ -46,7 +46,7 @@ def adoptions(run, group):
 
 def test_a_group_that_is_killed_for_good_teaches_on(tmp_path):
     log = tmp_path / "log"
-    run = describe_run(tmp_path / "run", codistilled(), task_settings=SLOW, patience_s=0.4, updates=40)
+    run = describe_run(tmp_path / "run", codistilled(), task_settings=SLOW, patience_s=3.0, updates=40)
     killer = Killer(run, [(1, 0, 22)])
 
     def lives_and_dies():
@@ -58,7 +58,7 @@ def test_a_group_that_is_killed_for_good_teaches_on(tmp_path):
     launch(run, groups=[0], log=log)
     other.join()
     assert killer.killed == 1
-    assert "nothing new from group 1 for 0.4 s; going on with its snapshot of step" in log.read_text()
+    assert "nothing new from group 1 for 3 s; going on with its snapshot of step" in log.read_text()
     taught = adoptions(run, 0)
     assert 0 < len(taught) < 9  # no news after the kill
     assert ended(run)["updates"] == 40
@@ -70,14 +70,12 @@ def test_a_group_that_is_killed_for_good_teaches_on(tmp_path):
 
 
 def test_a_group_that_starts_late_learns_from_one_that_is_ahead(tmp_path, capfd, alone):
-    run = describe_run(tmp_path / "run", codistilled(pickup="latest", burn_in_steps=8), patience_s=0.01)
+    run = describe_run(tmp_path / "run", codistilled(pickup="latest", burn_in_steps=8), patience_s=0.001)
     assert cli.work(run, 0) == 0
     assert "going on with labels alone, as it has published none" in capfd.readouterr().err
     assert cli.work(run, 1) == 0
     assert adoptions(run, 0) == []
-    (first, teacher), *rest = adoptions(run, 1)
-    assert first >= 8
-    assert (teacher, rest) == (24, [])  # a teacher from the future, and nothing newer ever after
+    assert adoptions(run, 1) == [(8, 24)]  # a teacher from the future, and nothing newer ever after
     assert exact(run)
 
 
@@ -94,7 +92,8 @@ def test_torn_and_missing_snapshots_are_done_without(tmp_path, capfd, alone):
     error = capfd.readouterr().err
     assert "snapshot of version 24 is torn or gone; doing without it" in error
     assert "snapshot of version 20 is torn or gone; doing without it" in error
-    assert adoptions(run, 1)[0][1] == int(whole.stem.split("-")[1]) == 16
+    assert adoptions(run, 1) == [(4, 16)]
+    assert int(whole.stem.split("-")[1]) == 16
     assert exact(run)
 
 
