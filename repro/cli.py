@@ -5,9 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
+
+if TYPE_CHECKING:
+    from repro.config import Scale, Section
 
 DEFAULT_CONFIG = Path("config/quick.yaml")
 EXIT_USER_ERROR = 2
@@ -55,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--arm", help="only this arm")
     run.add_argument("--seed", type=int, nargs="+", help="only these seeds (with --arm)")
     run.add_argument("--again", action="store_true", help="do it anew even if it is on record")
+    run.add_argument("--draw", action="store_true", help="then draw the figure")
     config(run)
 
     listing = add("list", _list, "List papers, experiments, arms, and what each costs.")
@@ -65,8 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "fetch", "verify"))
     data.add_argument("sets", nargs="*", metavar="SET")
 
-    draw = add("draw", _draw, "Draw the figure of an experiment from recorded results.")
-    draw.add_argument("experiment", metavar="PAPER.EXPERIMENT")
+    draw = add("draw", _draw, "Draw the figures of experiments from recorded results.")
+    draw.add_argument("experiments", nargs="+", metavar="PAPER.EXPERIMENT")
     config(draw)
 
     compare = add("compare", _compare, "Hold all recorded results of a scale against the printed numbers.")
@@ -101,6 +106,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{section.name} {arguments.arm}: seeds are 0 to {count - 1}, not {unknown[0]}")
     for run in chosen:
         runner.execute(scale, run, again=arguments.again)
+    if arguments.draw:
+        _draw_each(scale, [section])
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -128,10 +135,16 @@ def _data(arguments: argparse.Namespace) -> None:
 
 def _draw(arguments: argparse.Namespace) -> None:
     from repro import config
-    from repro.drawing import draw
 
     scale = config.load(arguments.config)
-    print(draw(scale, scale.section(arguments.experiment)))
+    _draw_each(scale, [scale.section(name) for name in arguments.experiments])
+
+
+def _draw_each(scale: "Scale", sections: "list[Section]") -> None:
+    from repro.drawing import draw
+
+    for section in sections:
+        print(draw(scale, section))
 
 
 def _compare(arguments: argparse.Namespace) -> None:

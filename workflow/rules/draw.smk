@@ -11,24 +11,37 @@ FIGURES = {
     for scale, section, _ in TO_DRAW
 }
 
+# At scale quick the program that runs an experiment draws it too (train.smk). What is only redrawn is drawn by one
+# program a paper: starting it takes longer than drawing a figure.
+# (scale, name) -> (the scale, what is drawn, files that must be complete first)
+DRAWINGS = {}
 for scale, section, complete in TO_DRAW:
+    if scale.name != "quick":
+        name = identifier(section) if scale is RUN else section.paper
+        _, sections, files = DRAWINGS.setdefault((scale.name, name), (scale, [], []))
+        sections.append(section)
+        files += complete
+
+for (_, name), (scale, sections, complete) in DRAWINGS.items():
 
     rule:
         name:
-            f"draw_{scale.name}_{identifier(section)}"
+            f"draw_{scale.name}_{name}"
         input:
-            sources(section),
+            sorted({str(path) for section in sections for path in sources(section)}),
             complete,
         output:
-            png=figure_path(scale, section),
-            csv=figure_path(scale, section).with_suffix(".csv"),
-            txt=figure_path(scale, section).with_suffix(".txt"),
+            [
+                figure_path(scale, section).with_suffix(kind)
+                for section in sections
+                for kind in FIGURE_FILES
+            ],
         threads: 1
         params:
-            name=section.name,
+            names=[section.name for section in sections],
             config=str(scale.path),
         shell:
-            PYTHON + " draw {params.name} --config {params.config}"
+            PYTHON + " draw {params.names} --config {params.config}"
 
 
 # name of a scale -> (the scale, what must be complete first, whose change makes the comparison out of date)

@@ -11,6 +11,7 @@ from repro.drawing import figure_path
 from repro.experiment import digest_of
 
 PYTHON = "python -m repro"
+FIGURE_FILES = (".png", ".csv", ".txt")
 
 
 def or_stop(what, *words):

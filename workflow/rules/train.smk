@@ -1,6 +1,6 @@
 # Training, for the scale that is run.
 #
-# Scale quick: one job an experiment, done anew when a source or its settings changed.
+# Scale quick: one job an experiment, its figure included, done anew when a source or its settings changed.
 # Scales paper and cluster: one job for each group of runs that have no row in runs.csv; the rows are the
 # record, so neither file times nor sources make anything run again.
 
@@ -82,13 +82,14 @@ for section in RUN.sections() if RUN.name == "quick" else []:
             [str(runs_csv(RUN, other)) for other in or_stop(needed_sections, section)],
         output:
             runs_csv(RUN, section),
+            [figure_path(RUN, section).with_suffix(kind) for kind in FIGURE_FILES],
         threads: max(run.arm.processes for run in or_stop(RUN.runs, section))
         params:
             settings=digest_of([run.digest for run in or_stop(RUN.runs, section)]),
             name=section.name,
             config=str(RUN.path),
         shell:
-            RUN_IT + " --config {params.config} --again"
+            RUN_IT + " --config {params.config} --again --draw"
 
 
 for section, group, needed in JOBS:
