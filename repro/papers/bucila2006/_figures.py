@@ -12,6 +12,13 @@ from repro.published import load as load_published
 from repro.results import Results
 
 LABELS = {"net": "net on\nlabels", "single": "best\nsingle", "ensemble": "ensemble", "mimic": "mimic"}
+# Where a model's name stands beside its mark (points), and which side of the text is there.
+LABEL_AT = {
+    "net": ((0, -19), "center"),
+    "single": ((9, -4), "left"),
+    "ensemble": ((0, 9), "center"),
+    "mimic": ((-9, -4), "right"),
+}
 TITLES = {"adult": "ADULT", "p1": "p1: one class against the rest", "p2": "p2: half against half"}
 QUICK_TITLES = {"adult": "breast cancer"}
 
@@ -48,8 +55,8 @@ def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
             x, y = t_interval(seconds)[0], t_interval(size)[0] / 1e6
             right.plot([x], [y], marker, color=colour, ms=9)
             label = LABELS[model].replace("\n", " ")
-            offset = -19 if model in ("net", "single") else 9
-            right.annotate(label, (x, y), (0, offset), textcoords="offset points", ha="center", color=colour)
+            offset, side = LABEL_AT[model]
+            right.annotate(label, (x, y), offset, textcoords="offset points", ha=side, color=colour)
             data.append(row | {"megabytes": y, "seconds_per_10k_cases": x, "n": len(values)})
         left.set_xticks(range(len(LABELS)), list(LABELS.values()))
         left.set_xlim(-0.5, len(LABELS) - 0.5)

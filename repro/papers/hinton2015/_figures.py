@@ -295,8 +295,8 @@ def tuning(results: Results) -> Drawing:
         for number, (name, points) in enumerate(sorted(lines.items())):
             x, y = zip(*sorted(points), strict=True)
             ax.plot(x, y, color=COLOURS[number % 7], marker=MARKERS[number % 7], label=name)
-        lowest = min(errors for points in lines.values() for _, errors in points)
-        ax.set_ylim(0.9 * lowest, min(ax.get_ylim()[1], 2.0 * lowest))
+        best = [min(errors for _, errors in points) for points in lines.values()]
+        ax.set_ylim(0.9 * min(best), min(ax.get_ylim()[1], max(2.0 * min(best), 1.15 * max(best))))
         ax.set_xscale("log")
         plain_ticks(ax.xaxis, sorted({rate for points in lines.values() for rate, _ in points}))
         ax.set_title(f"hidden {' × '.join(str(hidden).split())}")
