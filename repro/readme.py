@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro import compare
+from repro import compare, config
 from repro.bench import BENCH
 from repro.data import sources
 from repro.errors import UserError
@@ -20,7 +20,9 @@ from repro.report import number
 from repro.runner import RESULTS
 
 PAGES = (Path("README.md"), RESULTS / "README.md")
+TABLE_HEAD = ("| id | what | printed | ours | n | verdict |", "| --- | --- | ---: | ---: | ---: | --- |")
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CONFIG = Path("config/paper.yaml")
 COMPARISON = RESULTS / "paper" / "comparison.csv"
 MARK = {"reproduced": "✔", "holds": "✔", "within": "✔", "differs": "✘", "fails": "✘", "outside": "✘"}
 
@@ -52,7 +54,7 @@ def _current(path: Path) -> str:
 
 def glance() -> str:
     """Counts of rows per paper and verdict."""
-    counts = compare.counts(_rows())
+    counts = {paper: compare.counts(rows)[paper] for paper, rows in _by_paper().items()}
     verdicts = [v for v in compare.VERDICTS if any(v in found for found in counts.values())]
     lines = [
         f"| paper | {' | '.join(v.replace('_', ' ') for v in verdicts)} |",
@@ -75,8 +77,11 @@ def _linked(paper: str) -> str:
 def headlines() -> str:
     """The rows that each paper's package names as its headlines."""
     rows = {row.id: row for row in _rows()}
-    shown = [rows[name] for paper in dict.fromkeys(row.paper for row in _rows()) for name in _headlines_of(paper, rows)]
-    return _table(shown)
+    lines = list(TABLE_HEAD)
+    for paper in _by_paper():
+        if shown := [rows[name] for name in _headlines_of(paper, rows)]:
+            lines += [f"| | **{paper_named(paper).citation}** | | | | |", *map(_line, shown)]
+    return "\n".join(lines) + "\n"
 
 
 def table() -> str:
@@ -139,17 +144,23 @@ def data() -> str:
 
 
 def _table(rows: Iterable[compare.Row]) -> str:
-    lines = ["| id | what | printed | ours | n | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
-    for row in rows:
-        what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
-        mark = MARK.get(row.verdict, "·")
-        printed = _interval(row.published, row.published_low, row.published_high)
-        lines.append(
-            f"| {row.id} | {what.replace('|', '/')} | {printed} "
-            f"| {_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''} "
-            f"| {row.ours_n or ''} | {mark} {row.verdict.replace('_', ' ')} |"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*TABLE_HEAD, *map(_line, rows)]) + "\n"
+
+
+def _line(row: compare.Row) -> str:
+    what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
+    printed = _interval(row.published, row.published_low, row.published_high)
+    ours = f"{_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''}"
+    mark = MARK.get(row.verdict, "·")
+    cells = (
+        row.id,
+        what.replace("|", r"\|"),
+        printed,
+        ours,
+        row.ours_n or "",
+        f"{mark} {row.verdict.replace('_', ' ')}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _headlines_of(paper: str, rows: Mapping[str, compare.Row]) -> Iterable[str]:
@@ -166,10 +177,11 @@ def _headlines_of(paper: str, rows: Mapping[str, compare.Row]) -> Iterable[str]:
 
 
 def _by_paper() -> dict[str, list[compare.Row]]:
-    found: dict[str, list[compare.Row]] = {}
+    """Rows of the comparison by paper, the papers in the order of the config file."""
+    found: dict[str, list[compare.Row]] = {paper: [] for paper in config.load(CONFIG).papers}
     for row in _rows():
         found.setdefault(row.paper, []).append(row)
-    return found
+    return {paper: rows for paper, rows in found.items() if rows}
 
 
 def _studies() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:

@@ -8,6 +8,9 @@ PAPER = Paper(
     headlines=(
         "PS263.like_backprop",
         "PS264.activities",
+        "HT-SHARE.probabilities.classes",
+        "HT-SHARE.others.random",
+        "HT-BANDWIDTH.random",
         "HT-MORTAL.alone_distilled",
         "HT-MORTAL.generations.labels",
         "PS268.constraint.labels.classes10.t4",
