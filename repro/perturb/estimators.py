@@ -134,8 +134,8 @@ class DirectFeedbackAlignment:
         found = errors(net, parameters, trace, batch)
         gradient = dict(found.heads)
         for layer, passed, feedback in zip(net.layers, trace.passed, self.feedback, strict=True):
-            delta = (found.outputs @ feedback.to(found.outputs)).unsqueeze(-2) / net.tokens * passed.active
-            gradient |= layer_gradient(layer, passed, delta)[0]
+            delta = (found.outputs @ feedback.to(found.outputs)).unsqueeze(-2) / net.tokens
+            gradient |= layer_gradient(layer, passed, passed.gate(delta))[0]
         return Estimate(gradient, found.losses, trace.outputs)
 
 

@@ -183,12 +183,17 @@ class Perturbation(Protocol):
 
 @dataclass(frozen=True)
 class Passed:
-    """A layer's input as the linear map saw it, its norms, and which units were active."""
+    """A layer's input as the linear map saw it, its norms, and its output."""
 
     x: Tensor
     norm_in: Normalised | None
     norm_out: Normalised | None
-    active: Tensor  # 1 or 0
+    output: Tensor
+
+    def gate(self, moved: Tensor) -> Tensor:
+        """``moved`` where the unit is active, else 0: what ReLU lets pass, of tangents and of errors."""
+        gated: Tensor = torch.ops.aten.threshold_backward(moved, self.output, 0)
+        return gated
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,7 @@ def forward(net: Net, parameters: Parameters, x: Tensor, perturbed: Perturbation
         if layer.residual:
             z = z + start
         x = F.relu(z)
-        passed.append(Passed(n, norm_in, norm_out, x.sign()))
+        passed.append(Passed(n, norm_in, norm_out, x))
     blocks.append(x)
     pooled = x.mean(-2) if net.tokens > 1 else x.squeeze(-2)
     head_norm = normalise(pooled, 1) if net.norm_head else None
@@ -256,13 +261,12 @@ def tangents(net: Net, parameters: Parameters, trace: Trace, along: Perturbation
             moved = noise
         if moved is not None and passed.norm_out:
             moved = passed.norm_out.push(moved)
-        own = moved is not None  # a tensor of this pass, and of full size; noise on units may be neither
         if (noise := along.units(number)) is not None:
             moved = noise if moved is None else moved.add_(noise)
         if layer.residual and start is not None:
-            moved, own = start if moved is None else moved + start, moved is not None
+            moved = start if moved is None else moved + start
         if moved is not None:
-            moved = moved.mul_(passed.active) if own else moved * passed.active
+            moved = passed.gate(moved)
     found.append(moved)
     return found
 
@@ -317,7 +321,7 @@ def backward(net: Net, feedback: Parameters, trace: Trace, deltas: Sequence[Tens
         layer, passed = net.layers[number], trace.passed[number]
         if delta is None:
             raise ValueError("the last block has no error to begin with")
-        delta = delta * passed.active
+        delta = passed.gate(delta)
         if layer.residual:
             around = delta
         gradients, at_map = layer_gradient(layer, passed, delta)
