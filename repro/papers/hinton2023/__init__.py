@@ -14,5 +14,6 @@ PAPER = Paper(
         "HT-MORTAL.alone_distilled",
         "HT-MORTAL.generations.labels",
         "PS268.constraint.labels.classes10.t4",
+        "PS268.constraint.labels.classes100.t4",
     ),
 )
