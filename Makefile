@@ -6,6 +6,8 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 # One thread a job: jobs run side by side, and the thread count changes the last bits of a result.
 export OMP_NUM_THREADS ?= 1
 SNAKEMAKE := snakemake
+# Tests, on up to four cores: each process holds torch.
+SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help figures paper cluster test bench lint format report readme clean
 
@@ -39,7 +41,7 @@ cluster: $(STAMP)
 	$(SNAKEMAKE) --config scale=cluster
 
 test: $(STAMP)
-	python -m pytest
+	python -m pytest $(SIDE_BY_SIDE)
 
 lint: $(STAMP)
 	ruff check .
