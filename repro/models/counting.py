@@ -1,5 +1,5 @@
-"""Multiply-adds and parameters of a net, told by its layers while it computes on torch's meta device: no arithmetic is
-done and no memory taken, whatever the size of net and image."""
+"""Multiply-adds and parameters of a net, told by its layers while it sees one image. On torch's meta device no
+arithmetic is done and no memory taken, whatever the size of net and image."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class LayerCount:
 
 
 def layer_counts(net: nn.Module, image: tuple[int, int, int]) -> list[LayerCount]:
-    """What each layer of ``net``, on the meta device, does on one image (channels, height, width), in order of use.
+    """What each layer of ``net`` does on one image (channels, height, width), in order of use; leaves it in eval mode.
 
     Counted are the multiply-adds of convolutions and linear layers without their biases; normalisation, pooling,
     activations and sums count none.
@@ -69,7 +69,7 @@ def layer_counts(net: nn.Module, image: tuple[int, int, int]) -> list[LayerCount
             handles.append(layer.register_forward_hook(hook))
     try:
         with torch.no_grad():
-            net.eval()(torch.zeros(1, *image, device="meta"))
+            net.eval()(torch.zeros(1, *image, device=next(net.parameters()).device))
     finally:
         for handle in handles:
             handle.remove()

@@ -9,6 +9,8 @@ from repro.papers.zoph2017.complexity import KINDS, MULTIPLY_ADDS, NETS, NORMALI
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
+RIVALS_AT = {"PS391": (-20, -13), "PS392": (9, -5), "PS393": (9, 6)}  # points from the mark: two are neighbours
+
 
 def complexity(results: Results, rows: Mapping[str, Mapping[str, Any]]) -> Drawing:
     """Printed top-1 error against multiply-adds, and where multiply-adds and parameters of each net sit."""
@@ -35,13 +37,7 @@ def complexity(results: Results, rows: Mapping[str, Mapping[str, Any]]) -> Drawi
     for stem, name in RIVALS.items():
         error, theirs = 100 - value(f"{stem}.top1"), value(f"{stem}.{MULTIPLY_ADDS}")
         left.plot([theirs], [error], "x", color=PRINTED, ms=9, mew=2)
-        # ShuffleNet and MobileNet are neighbours: one name to each side.
-        side = (-9, "right") if stem == "PS392" else (9, "left")
-        below = (0, "center") if stem == "PS391" else side
-        left.annotate(
-            name, (theirs, error), (below[0], -16 if stem == "PS391" else -4), textcoords="offset points",
-            ha=below[1], color=PRINTED,
-        )  # fmt: skip
+        left.annotate(name, (theirs, error), RIVALS_AT[stem], textcoords="offset points", color=PRINTED, va="center")
         data.append({"net": name, "top1_error": error, "printed_M": theirs})
     left.set_xscale("log")
     left.set_xlim(150, 90_000)
@@ -49,8 +45,8 @@ def complexity(results: Results, rows: Mapping[str, Mapping[str, Any]]) -> Drawi
     left.tick_params(axis="x", labelrotation=45)
     left.margins(y=0.12)
     left.set_xlabel("multiply-adds, millions")
-    left.set_ylabel("printed top-1 error on ImageNet, %")
-    legend(left)
+    left.set_ylabel("printed top-1 error, %")
+    legend(left, loc="upper right", bbox_to_anchor=(1.0, 0.88))
 
     names = list(rows)[::-1]
     for ax, quantity, words in ((middle, MULTIPLY_ADDS, "multiply-adds"), (right, PARAMETERS, "parameters")):
@@ -69,7 +65,7 @@ def complexity(results: Results, rows: Mapping[str, Mapping[str, Any]]) -> Drawi
         ax.set_xlabel(f"share of {words}, %")
     right.set_yticks(range(len(names)), [""] * len(names))
     handles, labels = middle.get_legend_handles_labels()
-    drawn.legend(handles, labels, ncols=6, loc="outside upper right", fontsize=10, columnspacing=1.0, handlelength=1.2)
+    drawn.legend(handles, labels, ncols=6, loc="outside upper center", fontsize=10, columnspacing=1.0, handlelength=1.2)
     search = {metric: next(iter(results.values("counts", metric).values())) for metric in ("gpu_hours", "usd")}
     caption = (
         "Left: printed top-1 error of the nets on ImageNet against multiply-adds of one image, as counted here and as "

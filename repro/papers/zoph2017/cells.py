@@ -101,33 +101,34 @@ def matched(
     Raises:
         UserError: no number of filters comes within ``tolerance``.
     """
-    import torch
-
     from repro.errors import UserError
     from repro.models.counting import layer_counts, total
-    from repro.models.nasnet import NASNET_A, CellPair, NASNet, for_small_images, random_cells
+    from repro.models.nasnet import NASNET_A, CellPair, for_small_images, nasnet, random_cells
 
-    def tried(cells: CellPair, first: float) -> tuple["Architecture", int]:
-        wide = tuple(max(1, round(first * 2**stage)) for stage in range(STAGES))
+    def tried(cells: CellPair, quarters: int) -> tuple["Architecture", int]:
+        wide = tuple(max(1, round(quarters * 2**stage / 4)) for stage in range(STAGES))
         net = for_small_images(repeats, wide, cells, stem_stride)
-        with torch.device("meta"):
-            built = NASNet(net, classes, shape[0])
+        # Nets as small as these are counted faster where they compute than on the meta device.
+        built = nasnet(net, classes, seed=0, channels=shape[0])
         return net, total(layer_counts(built, shape)).multiply_adds
 
-    searched, wanted = tried(NASNET_A, filters)
+    searched, wanted = tried(NASNET_A, 4 * filters)
     if number is None:
         return searched, wanted
-    cells, first = random_cells(number), float(filters)
-    for _ in range(8):  # multiply-adds grow nearly with the square: three steps do
-        net, has = tried(cells, first)
-        if abs(has / wanted - 1) <= tolerance:
-            return net, has
-        step = round(4 * first * ((wanted / has) ** 0.5 - 1))
-        first = max(0.25, first + (step or (1 if has < wanted else -1)) / 4)
-    raise UserError(
-        f"random cells {number}: no filters give {wanted / 1e6:.2f} M multiply-adds to {tolerance:.0%}; "
-        "raise filters or tolerance"
-    )
+    cells = random_cells(number)
+    low, high = 1, 16 * filters  # quarters; the count grows with them
+    found = []
+    while low <= high:
+        middle = (low + high) // 2
+        found.append(tried(cells, middle))
+        low, high = (middle + 1, high) if found[-1][1] < wanted else (low, middle - 1)
+    net, has = min(found, key=lambda one: abs(one[1] - wanted))
+    if abs(has / wanted - 1) > tolerance:
+        raise UserError(
+            f"random cells {number}: no filters give {wanted / 1e6:.2f} M multiply-adds to {tolerance:.0%}, "
+            f"{has / 1e6:.2f} M are nearest; raise filters or tolerance"
+        )
+    return net, has
 
 
 _matched_once = cache(matched)  # every seed and rate of an arm asks
