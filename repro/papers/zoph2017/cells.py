@@ -18,9 +18,9 @@ mean, paired by seed, lies below zero; likewise against the best random pair. Th
 interval speaks of training them again, not of drawing others.
 
 Departures: another data set, nets of less than a hundredth of the multiply-adds, trained for less than a hundredth of
-the paper's 600 epochs without auxiliary head, dropped paths and cutout; a first convolution of stride ``stem_stride``. Random blocks
-add their sides, where the space also has concatenation: all of NASNet-A's add. NASNet-A was found by errors on
-CIFAR-10, whose images are not these.
+the paper's 600 epochs without auxiliary head, dropped paths and cutout; a first convolution of stride
+``stem_stride``. Random blocks add their sides, where the space also has concatenation: all of NASNet-A's add.
+NASNet-A was found by errors on CIFAR-10, whose images are not these.
 Cost at scale ``paper``: 50 to 65 CPU-seconds a run, 36 runs.
 """
 
