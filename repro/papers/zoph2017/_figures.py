@@ -88,7 +88,7 @@ def cells(results: Results, config: study.Config) -> Drawing:
     for position, name in enumerate((study.SEARCHED, *study.rivals(config))):
         random = name != study.SEARCHED
         found = [row for row in results.rows if row["settings.cells"] == name]
-        label = f"random {position}" if random else "NASNet-A"
+        label = name.replace("_", " ") if random else "NASNet-A"
         ticks.append(label + (f"\n{found[0]['multiply_adds'] / 1e6:.2f} M" if found else ""))
         values = list(study.percent_wrong(results, config, name).values())
         own = study.own_rate(results, config, name)
@@ -105,7 +105,7 @@ def cells(results: Results, config: study.Config) -> Drawing:
             label=("searched", "drawn at random")[number] if position < 2 else None,
         )  # fmt: skip
         text = f"{mean:.1f}" + (" *" if name == best else "")
-        ax.annotate(text, (position + 0.1, mean), (9, -4), textcoords="offset points", fontsize=10)
+        ax.annotate(text, (position + 0.1, mean), (8, 6), textcoords="offset points", fontsize=10)
         data.append({"cells": name, "mean": mean, "low": low, "high": high, "n": len(values), "rate": own[0]})
     if random_means:
         middle = sum(random_means) / len(random_means)
