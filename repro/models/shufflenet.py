@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from repro.models.counting import Counts
 from repro.training.keys import generator_seed
 
 STAGE_2_OUTPUTS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}  # by groups at width 1 (Table 1); stages 3 and 4 double them
@@ -95,20 +96,6 @@ def published(groups: int, width: float) -> Architecture:
     if (outputs - stem) % groups:
         stem = 16
     return Architecture(groups, stem, (outputs, 2 * outputs, 4 * outputs))
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Multiply-adds on one image, of convolutions and of the last, fully connected layer; and parameters, with those
-    of batch normalisation, a gain and a bias a channel."""
-
-    convolution_multiply_adds: int
-    head_multiply_adds: int
-    parameters: int
-
-    @property
-    def multiply_adds(self) -> int:
-        return self.convolution_multiply_adds + self.head_multiply_adds
 
 
 def counts(net: Architecture, size: int, classes: int, channels: int = 3) -> Counts:

@@ -7,8 +7,8 @@ from repro import compare
 from repro.data.sets import LabelledImages
 from repro.papers.zhang2017 import complexity, cpu_time, shuffle
 from repro.papers.zhang2017._alexnet import alexnet, alexnet_multiply_adds
-from repro.papers.zhang2017._pictures import every
 from repro.published import load
+from repro.training.small_images import every
 
 TINY = "seeds: 2, nets: [{groups: 3, outputs: 36}], repeats: [1], stem: 12, held_out: 1000, rates: [0.01, 0.1], "
 TINY += "training: {epochs: 1, batch_size: 64, precision: float32}"
