@@ -42,13 +42,19 @@ def _curve(results: Results, arm: str, split: str, cases: int) -> dict[int, list
 
 
 def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], str]) -> Drawing:
-    """A row of panels a net: errors at the end, test and train error against epochs, test error against compute."""
+    """A row of panels a net: errors at the end, test and train error against epochs, test error against compute.
+
+    Where nets were judged at the end alone there are no curves, and the first panel stands alone.
+    """
     published = load_published() if results.data == "mnist" else {}
-    figure, panels = axes(4, len(study.nets), width_in=16.0, height_in=4.2 * len(study.nets) + 0.7)
+    judged = {row["epoch"] for row in results.curves if row["split"] == "test" and row["metric"] == "errors"}
+    curves = len(judged) > 1
+    columns, width_in = (4, 16.0) if curves else (1, 8.0)
+    figure, panels = axes(columns, len(study.nets), width_in=width_in, height_in=4.2 * len(study.nets) + 0.7)
     data: list[dict[str, Any]] = []
     counts: list[int] = []
     for number, net in enumerate(study.nets):
-        bars, test_panel, train_panel, compute_panel = panels[4 * number : 4 * number + 4]
+        bars, *beside = panels[columns * number : columns * (number + 1)]
         shown = [m for m in net.methods if results.values(arm_name(net.name, m), "test_errors")]
         for position, method in enumerate(shown):
             arm = arm_name(net.name, method)
@@ -65,26 +71,22 @@ def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], s
                     row |= {"printed": known.value, "printed_low": known.low, "printed_high": known.high}
                 data.append(row)
             per_epoch = rows[0]["multiply_adds_per_case"] * cases["train"] / 1e9
-            for split, panel in (("test", test_panel), ("train", train_panel)):
-                curve = _curve(results, arm, split, cases[split])
-                means = {epoch: t_interval(values)[0] for epoch, values in sorted(curve.items())}
-                style = _line(method) | {"ms": 4, "label": NAMES[method] if split == "test" else None}
-                panel.plot(list(means), list(means.values()), **style)
-                if split == "test":
-                    compute_panel.plot([e * per_epoch for e in means], list(means.values()), ms=4, **_line(method))
-                for epoch, values in sorted(curve.items()):
-                    row = row_of(values, net=net.name, method=method, split=split, panel="curve", epoch=epoch)
-                    data.append(row | {"giga_multiply_adds": epoch * per_epoch})
+            for split, panel, per_x in zip(("test", "train", "test"), beside, (1.0, 1.0, per_epoch), strict=False):
+                curve = sorted(_curve(results, arm, split, cases[split]).items())
+                label = NAMES[method] if panel is beside[0] else None
+                means = [t_interval(values)[0] for _, values in curve]
+                panel.plot([epoch * per_x for epoch, _ in curve], means, ms=4, label=label, **_line(method))
+                if per_x == 1:
+                    for epoch, values in curve:
+                        row = row_of(values, net=net.name, method=method, split=split, panel="curve", epoch=epoch)
+                        data.append(row | {"giga_multiply_adds": epoch * per_epoch})
         bars.set_yticks(range(len(shown)), [NAMES[m] for m in shown])
         bars.set_ylim(len(shown) - 0.4, -0.6)
         bars.set_xlim(left=0)
         bars.set_xlabel("error, %")
         bars.set_title(f"LocalMixer {net.name.replace('-', '/')}: at the end")
-        for panel, x, y in (
-            (test_panel, "epochs", "test"),
-            (train_panel, "epochs", "train"),
-            (compute_panel, "compute, 10⁹ multiply-adds", "test"),
-        ):
+        axis_names = (("epochs", "test"), ("epochs", "train"), ("compute, 10⁹ multiply-adds", "test"))
+        for panel, (x, y) in zip(beside, axis_names, strict=False):
             panel.set_xlabel(x)
             panel.set_ylabel(f"{y} error, %")
             panel.set_ylim(bottom=0)
@@ -94,11 +96,13 @@ def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], s
     if named:
         figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=10)
     caption = (
-        "Errors of LocalMixer trained by each method at its own best rate, chosen on held-out training cases. Left: "
-        "after the last epoch, filled: test, open: train, bars: 95 % t-intervals over seeds "
-        f"({number_of(counts)}). Then means against epochs and against multiply-adds of linear maps. Grey: only "
-        "the heads learn, on frozen random features. "
+        "Errors of LocalMixer trained by each method at its own best rate, chosen on held-out training cases. "
+        f"{'Left: after' if curves else 'After'} the last epoch, filled: test, open: train, bars: 95 % t-intervals "
+        f"over seeds ({number_of(counts)}). "
     )
+    if curves:
+        caption += "Then means against epochs and against multiply-adds of linear maps. "
+    caption += "Grey: only the heads learn, on frozen random features. "
     if published:
         caption += "Grey strokes: printed test errors (Ren et al. 2022, Table 3). "
     return Drawing(figure, data, caption + results.scope)
