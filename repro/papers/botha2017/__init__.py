@@ -6,4 +6,5 @@ PAPER = Paper(
     "botha2017",
     "Botha et al. 2017: Natural Language Processing with Small Feed-Forward Networks",
     "1708.00214",
+    headlines=("PS360.loss_languages", "PS362.languages"),
 )
