@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from repro.bench.workflow import SIDE_BY_SIDE
+from repro.machine import ROOT
+
 HERE = Path(__file__).parent
 TOSS = "snakemake toy --config file=own.yaml"
 
@@ -77,3 +80,7 @@ def test_a_second_workflow_in_the_same_place_is_refused(tossing):
     assert done.returncode != 0
     assert "--unlock" in done.stdout
     assert not (tossing.place / "results").exists()
+
+
+def test_tests_are_timed_as_make_runs_them():
+    assert f"SIDE_BY_SIDE := {' '.join(SIDE_BY_SIDE)}\n" in (ROOT / "Makefile").read_text()

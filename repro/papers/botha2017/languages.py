@@ -11,7 +11,7 @@ words of docutils' lexicons in its languages.
 
 Departures: another corpus, one text a language, many close languages; the net sees no n-gram across stretches.
 Printed numbers, all of them recollected, are shown and not judged; micro F1 is accuracy where each text has one label.
-Cost at scale ``paper``: about 30 CPU-seconds a run of a net, 120 of a linear classifier.
+Cost at scale ``paper``: about 50 CPU-seconds a run of a net, 90 of a linear classifier.
 """
 
 from collections.abc import Sequence
