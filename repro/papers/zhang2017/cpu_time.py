@@ -131,16 +131,15 @@ def figure(results: Results) -> Drawing:
     left.legend(loc="upper left", fontsize=9.5)
     left.set_ylim(top=900)
     order = sorted((1.0, g) for g in (*GROUPS_AT_1X, 3))
+    ticks = [str(g) for _, g in order]
     for position, (width, g) in enumerate(order):
         if found := times(arm_name(width, g)):
             point(right, 2, position, found)
-            right.annotate(
-                f"{found[0]:.0f} M", (position, found[1]), (0, 12), textcoords="offset points", ha="center", fontsize=10
-            )
-    right.set_xticks(range(len(order)), [str(g) for _, g in order])
+            ticks[position] += f"\n{found[0]:.0f} M"
+    right.set_xticks(range(len(order)), ticks)
     right.set_xlim(-0.5, len(order) - 0.5)
     right.set_ylim(0, right.get_ylim()[1] * 1.15)
-    right.set_xlabel("groups at width 1x")
+    right.set_xlabel("groups at width 1x, and multiply-adds")
     right.set_ylabel("one image, CPU ms")
     size = results.config["size"]
     caption = (
