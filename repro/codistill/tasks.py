@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.codistill.task import Batch, Metrics, Task
+from repro.data import digits as digits_file
 from repro.models.mlp import mlp
 
 TEST_SHARE = 5  # every fifth case is held out
@@ -17,11 +18,9 @@ TEST_SHARE = 5  # every fifth case is held out
 
 def digits(hidden: Sequence[int] = (64,), dropout: float = 0.0, delay_s: float = 0.0) -> Task:
     """scikit-learn's handwritten digits (1797 of 8 x 8 pixels) and a net of ReLUs; a batch takes `delay_s` longer."""
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    x = torch.from_numpy(data.data).float() / 16
-    y = torch.from_numpy(data.target).long()
+    images, labels, _ = digits_file.read()
+    x = torch.from_numpy(images).flatten(1).float() / digits_file.WHITE
+    y = torch.from_numpy(labels)
     held_out = torch.arange(len(y)) % TEST_SHARE == 0
     train_x, train_y, test_x, test_y = x[~held_out], y[~held_out], x[held_out], y[held_out]
 

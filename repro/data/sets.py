@@ -1,6 +1,5 @@
 """Image sets as whole tensors: `load("mnist").train.images`."""
 
-import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from repro.data import cifar, fetch, folders, hierarchy, idx, labelled_text, questions, sources, tables, texts
+from repro.data import cifar, digits, fetch, folders, hierarchy, idx, labelled_text, questions, sources, tables, texts
 from repro.errors import UserError
 
 
@@ -144,8 +143,6 @@ def _load_cifar_100_coarse(name: str, progress: bool | None) -> ImageSet:
 
 DIGITS_TEST_SIZE = 500
 _DIGITS_SEED = 0
-# Of the images, then the labels, as uint8 in scikit-learn's order.
-_DIGITS_SHA256 = "a19cb3d96bba7deace8ee5a513a6eb7bad0403d528f00bf4d351b6a7a55baa91"
 
 
 def _load_digits(name: str, _progress: bool | None) -> ImageSet:
@@ -155,18 +152,8 @@ def _load_digits(name: str, _progress: bool | None) -> ImageSet:
     fixed seed (`stratified`). Both parts keep scikit-learn's order; it records no writers, so both
     may hold digits of one writer.
     """
-    from sklearn.datasets import load_digits  # half a second that the other sets need not spend
-
-    bunch = load_digits()
-    values, targets = bunch.images, bunch.target
-    images = np.rint(values * (255 / 16)).astype(np.uint8)
-    labels = targets.astype(np.int64)
-    digest = hashlib.sha256(images.tobytes() + labels.astype(np.uint8).tobytes()).hexdigest()
-    if digest != _DIGITS_SHA256:
-        raise UserError(
-            f"digits: scikit-learn's arrays have sha256 {digest}, expected {_DIGITS_SHA256}: "
-            "install the version of scikit-learn that constraints.txt names"
-        )
+    values, labels, digest = digits.read()
+    images = digits.scaled_to_bytes(values)
     test = stratified(labels.tolist(), DIGITS_TEST_SIZE, _DIGITS_SEED)
     is_test = np.zeros(len(labels), dtype=bool)
     is_test[test] = True

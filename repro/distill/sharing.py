@@ -19,6 +19,7 @@ from repro.training.keys import generator_seed
 from repro.training.loop import DivergedError
 from repro.training.schedules import learning_rate, momentum
 from repro.training.settings import Training
+from repro.training.sgd import MomentumSGD
 
 BITS_PER_NUMBER = 32  # numbers travel as they are computed
 
@@ -179,17 +180,7 @@ def learn_together(
     if not batches:
         raise ValueError(f"parts of {len(parts[0])} cases hold no batch of {settings.batch_size}")
     steps = settings.epochs * batches
-    optimizers = [
-        torch.optim.SGD(
-            agent.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov and settings.momentum > 0,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        for agent in agents
-    ]
+    optimizers = [MomentumSGD(agent.parameters(), settings) for agent in agents]
     draws = [torch.Generator().manual_seed(generator_seed(seed, "agent", k)) for k in range(len(agents))]
     orders: list[Tensor] = []
     for agent in agents:
@@ -206,7 +197,7 @@ def learn_together(
             shared = sharing.loss(agent, k, draws[k])
             if shared is not None:
                 loss = loss + shared
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
             total += float(loss.detach())
         if not math.isfinite(total):
@@ -215,10 +206,7 @@ def learn_together(
             )
         sharing.between(agents)
         for optimizer in optimizers:
-            group = optimizer.param_groups[0]
-            group["lr"] = learning_rate(settings, step, steps)
-            group["momentum"] = momentum(settings, step, steps)
-            optimizer.step()
+            optimizer.step(learning_rate(settings, step, steps), momentum(settings, step, steps))
         sharing.after(agents, step)
     sharing.at_the_end(agents)
     for agent in agents:

@@ -4,15 +4,19 @@ Weightings: ``tf_idf`` is DrQA's (Chen et al. 2017, section 3.1 and code), log(1
 (n + .5))) in documents and questions alike, without normalising for length; ``bm25`` is Okapi's with the same idf.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from repro.retrieval.ngrams import Numbering, counts
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array  # a third of a second to import, which naming an experiment need not spend
 
 Floats = NDArray[np.float64]
 NONE = -1  # in place of a document, where fewer are found than asked for
@@ -43,6 +47,8 @@ class Index:
         return self._weighted(counts(texts, self.order, self.numbering))
 
     def _weighted(self, found: csr_array) -> csr_array:
+        from scipy.sparse import csr_array
+
         row = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
         at = np.searchsorted(self.columns, found.indices)
         known = at < len(self.columns)
@@ -136,4 +142,6 @@ def _rows(found: csr_array) -> NDArray[np.int64]:
 
 
 def _inverted(found: csr_array, at: NDArray[np.int64], weights: Floats, columns: int) -> csr_array:
+    from scipy.sparse import csr_array
+
     return csr_array((weights, (at, _rows(found))), shape=(columns, found.shape[0]))

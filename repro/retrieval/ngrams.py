@@ -1,14 +1,19 @@
 """N-grams of many texts as sparse counts: every distinct n-gram is built and numbered once, not once a place."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from repro.retrieval.murmur3 import murmur3_32
 from repro.retrieval.words import carries_nothing, tokens
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Numbering = Callable[[Sequence[str]], NDArray[np.int64]]
 MOST_BINS = 2**32
@@ -58,6 +63,8 @@ def counts(texts: Iterable[str], order: int, numbering: Numbering, shuffle: int 
     Raises:
         ValueError: an order below 1.
     """
+    from scipy.sparse import csr_array
+
     if order < 1:
         raise ValueError(f"order must be 1 or more, not {order}")
     spelt = _FirstMet()

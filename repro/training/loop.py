@@ -26,6 +26,7 @@ from repro.training.progress import Progress
 from repro.training.regularise import limit_incoming_norms
 from repro.training.schedules import learning_rate, momentum
 from repro.training.settings import Training
+from repro.training.sgd import MomentumSGD
 
 Inputs = Callable[[Tensor], Tensor]
 Objective = Callable[[Tensor, Tensor], Tensor]
@@ -60,14 +61,7 @@ def train(
     """
     device = next(model.parameters()).device
     bf16 = precision_used(settings.precision, device) == "bf16"
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.nesterov and settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimizer = MomentumSGD(model.parameters(), settings)
     batches = math.ceil(cases / settings.batch_size)
     steps = settings.epochs * batches
     points: list[Point] = []
@@ -108,7 +102,7 @@ def _run_epoch(
     objective: Objective,
     cases: int,
     settings: Training,
-    optimizer: torch.optim.Optimizer,
+    optimizer: MomentumSGD,
     seed: int,
     epoch: int,
     steps: int,
@@ -118,7 +112,6 @@ def _run_epoch(
     """One pass over the cases in a fresh order; returns the mean of the batches' losses."""
     device = next(model.parameters()).device
     batch_size = settings.batch_size
-    group = optimizer.param_groups[0]
     step = epoch * math.ceil(cases / batch_size)
     total = torch.zeros((), device=device)
     cuda = [device] if device.type == "cuda" else []
@@ -131,14 +124,12 @@ def _run_epoch(
         order = torch.randperm(cases).to(device)
         for start in range(0, cases, batch_size):
             index = order[start : start + batch_size]
-            group["lr"] = learning_rate(settings, step, steps)
-            group["momentum"] = momentum(settings, step, steps)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 logits = model(inputs(index))
             loss = objective(logits.float(), index)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            optimizer.step(learning_rate(settings, step, steps), momentum(settings, step, steps))
             if settings.max_norm_squared is not None:
                 limit_incoming_norms(model, settings.max_norm_squared)
             total += loss.detach() * (len(index) / cases)
@@ -157,17 +148,16 @@ def _evaluate(model: nn.Module, evaluate: Evaluate, epoch: int, step: int) -> li
         ]
 
 
-def _snapshot(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _snapshot(model: nn.Module, optimizer: MomentumSGD) -> dict[str, Tensor]:
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        buffer = optimizer.state[parameter].get("momentum_buffer")
-        if buffer is not None:
-            tensors[f"momentum.{name}"] = buffer
+        if parameter in optimizer.buffers:
+            tensors[f"momentum.{name}"] = optimizer.buffers[parameter]
     return tensors
 
 
-def _restore(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def _restore(model: nn.Module, optimizer: MomentumSGD, tensors: Mapping[str, Tensor]) -> None:
     model.load_state_dict({name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")})
     for name, parameter in model.named_parameters():
         if f"momentum.{name}" in tensors:
-            optimizer.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"].clone()
+            optimizer.buffers[parameter] = tensors[f"momentum.{name}"].clone()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from repro.data import cifar, fetch, sets, sources
+from repro.data import cifar, digits, fetch, sets, sources
 from repro.errors import UserError
 
 GIVEN_DATA = os.environ.get("REPRO_DATA")  # as the tests were started, before any fixture hides it
@@ -84,33 +84,39 @@ def test_cifar_100_has_coarse_labels_too(published):
 
 
 def test_digits_are_those_of_scikit_learn_split_by_class():
-    digits = sets.load("digits")
-    assert (len(digits.train), len(digits.test)) == (1297, 500)
-    assert digits.train.images.shape == (1297, 8, 8)
-    assert int(digits.train.images.max()) == 255
-    assert int(digits.train.images.min()) == 0
+    found = sets.load("digits")
+    assert (len(found.train), len(found.test)) == (1297, 500)
+    assert found.train.images.shape == (1297, 8, 8)
+    assert int(found.train.images.max()) == 255
+    assert int(found.train.images.min()) == 0
 
     bunch = load_digits()
     original = Counter((tuple(row), label) for row, label in zip(bunch.data, bunch.target, strict=True))
     ours = Counter(
         (tuple((image.flatten().double() / 255 * 16).round().tolist()), label)
-        for part in (digits.train, digits.test)
+        for part in (found.train, found.test)
         for image, label in zip(part.images, part.labels.tolist(), strict=True)
     )
     assert ours == original  # nothing lost, nothing twice, labels still beside their images
     share = torch.tensor(bunch.target).bincount() * 500 / 1797
-    assert bool(((digits.test.labels.bincount() - share).abs() < 1).all())
+    assert bool(((found.test.labels.bincount() - share).abs() < 1).all())
 
 
 def test_digits_split_never_moves():
-    digits = sets.load("digits")
-    assert digits.test.labels[:20].tolist() == [2, 8, 2, 3, 4, 5, 7, 4, 6, 9, 0, 9, 5, 8, 4, 7, 5, 7, 8, 0]
-    assert int(digits.test.images[:5].long().sum()) == 25914
+    found = sets.load("digits")
+    assert found.test.labels[:20].tolist() == [2, 8, 2, 3, 4, 5, 7, 4, 6, 9, 0, 9, 5, 8, 4, 7, 5, 7, 8, 0]
+    assert int(found.test.images[:5].long().sum()) == 25914
 
 
 def test_digits_of_another_scikit_learn_are_refused(monkeypatch):
-    monkeypatch.setattr(sets, "_DIGITS_SHA256", "0" * 64)
+    monkeypatch.setattr(digits, "_SHA256", "0" * 64)
     with pytest.raises(UserError, match=r"digits: scikit-learn's arrays have sha256 \w{64}, expected 0{64}"):
+        sets.load("digits")
+
+
+def test_digits_that_are_not_there_are_said_to_be_missing(monkeypatch):
+    monkeypatch.setattr(digits, "_FILE", "sklearn/datasets/data/ciphers.csv.gz")
+    with pytest.raises(UserError, match=r"digits: .*ciphers\.csv\.gz not found.*: install the version of scikit-learn"):
         sets.load("digits")
 
 
