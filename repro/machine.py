@@ -1,13 +1,12 @@
 """What a number was made on: hardware, versions, commit, sources. Importable without torch."""
 
-import ast
 import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -100,24 +99,30 @@ def _file_of(root: Path, name: str) -> Path | None:
     return None
 
 
+# An import at the start of a line, however far indented; names in brackets may go over several lines.
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<module>[\w.]+)[ \t]+import[ \t]+(?P<names>\([^)]*\)|[^#\n]+)"
+    r"|import[ \t]+(?P<modules>[^#\n]+))",
+    re.MULTILINE,
+)
+
+
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
+    # Not parsed: that takes fifty times as long, and every start of the workflow asks of every file. A sentence of a
+    # docstring that reads like an import can only add a file; a test holds the outcome against the syntax tree.
     names: set[str] = set()
-    for node in _statements(ast.parse(path.read_text(encoding="utf-8"), str(path)).body):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    for found in _IMPORT.finditer(path.read_text(encoding="utf-8")):
+        module = found["module"]
+        listed = _names(found["names"] or found["modules"])
+        names.update([module, *(f"{module}.{name}" for name in listed)] if module else listed)
     return tuple(sorted(name for name in names if name.partition(".")[0] in PACKAGES))
 
 
-def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """These and what stands in them, without their expressions, where nothing is imported."""
-    for node in nodes:
-        yield node
-        for part in ("body", "handlers", "orelse", "finalbody", "cases"):
-            yield from _statements(getattr(node, part, ()))
+def _names(listed: str) -> list[str]:
+    """`a` and `b` of `(a as c,  # why\n b)`."""
+    parts = re.sub(r"#.*", "", listed).strip("() \t\n").split(",")
+    return [part.split()[0] for part in parts if part.strip()]
 
 
 def command() -> str:

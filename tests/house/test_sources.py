@@ -1,5 +1,6 @@
 """Which files a number depends on, read from import statements."""
 
+import ast
 import sys
 from pathlib import Path
 
@@ -70,6 +71,35 @@ def test_the_digest_changes_with_every_source_and_with_nothing_else(tree):
         after = digest()
         assert after != before, name
         before = after
+
+
+def test_imports_are_those_of_the_syntax_tree(root):
+    for path in sorted(path for room in machine.PACKAGES for path in (root / room).rglob("*.py")):
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        ours = {name for name in names if name.partition(".")[0] in machine.PACKAGES}
+        found = set(machine._imports(path))
+        assert ours <= found, path
+        assert ours == found or "bench" in path.parts, path  # a yardstick is a program in a string
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("from repro.data import (  # why\n    sets as s,\n    cifar,\n)", {"", ".sets", ".cifar"}),
+        ("def f():\n\tfrom repro.data import sets, cifar  # twice", {"", ".sets", ".cifar"}),
+        ("import repro.data.sets as s, repro.data, numpy", {"", ".sets"}),
+        ("x = 'no'\nfrom . import here\nfromage = 1", set()),
+    ],
+)
+def test_imports_in_every_form(tmp_path, text, names):
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert set(machine._imports(path)) == {f"repro.data{name}" for name in names}
 
 
 def test_an_experiment_here_depends_on_what_it_imports_lazily(root):
