@@ -7,6 +7,7 @@
 # A job's `threads` are its processes; Snakemake would let each of them compute with that many threads.
 RUN_IT = "OMP_NUM_THREADS=1 " + PYTHON + " run {params.name}"
 
+RUNS = {section.name: or_stop(RUN.runs, section) for section in RUN.sections()}
 TRAINED = {}  # section name -> files to wait for before its results are complete
 JOBS = (
     []
@@ -18,7 +19,7 @@ def needed_sections(section):
     """Other sections whose runs a section's runs need."""
     names = {
         f"{need.paper}.{need.experiment}"
-        for run in RUN.runs(section)
+        for run in RUNS[section.name]
         for _, need in run.needs
     }
     return [RUN.section(name) for name in sorted(names - {section.name})]
@@ -79,13 +80,13 @@ for section in RUN.sections() if RUN.name == "quick" else []:
             f"run_{identifier(section)}"
         input:
             sources(section),
-            [str(runs_csv(RUN, other)) for other in or_stop(needed_sections, section)],
+            [str(runs_csv(RUN, other)) for other in needed_sections(section)],
         output:
             runs_csv(RUN, section),
             [figure_path(RUN, section).with_suffix(kind) for kind in FIGURE_FILES],
-        threads: max(run.arm.processes for run in or_stop(RUN.runs, section))
+        threads: max(run.arm.processes for run in RUNS[section.name])
         params:
-            settings=digest_of([run.digest for run in or_stop(RUN.runs, section)]),
+            settings=digest_of([run.digest for run in RUNS[section.name]]),
             name=section.name,
             config=str(RUN.path),
         shell:
