@@ -8,19 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro.codistill.patience import say
-from repro.codistill.place import check_place, environment, threads_of_a_process
 from repro.codistill.settings import RunFile, load_run
+from repro.codistill.work import told, work
 from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
-
-USER_ERROR, LOST = 2, 1
-LET_SPEAK_S = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except (UserError, SimulatorError) as error:
-        return _told(error, os.environ.get("RANK", "0") == "0")
+        return told(error, first=os.environ.get("RANK", "0") == "0")
     except KeyboardInterrupt:
         return 130
 
@@ -61,51 +56,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(arguments: argparse.Namespace) -> int:
     return work(load_run(arguments.run), arguments.group)
-
-
-def work(run: RunFile, group: int | None, init_method: str | None = None) -> int:
-    """Be one process of a run, to its end; returns the exit status. Mistakes are told once, not by every process."""
-    rank, world, _ = environment()
-    try:
-        check_place(run, group, world)
-    except UserError as error:
-        return _told(error, rank == 0)
-
-    import torch
-
-    from repro.codistill.runtime import GroupRun
-    from repro.codistill.task import load_task
-    from repro.codistill.team import LostWorkerError, joined
-
-    torch.set_num_threads(threads_of_a_process())
-    told_by_all = True
-    try:
-        with joined(run, group, init_method) as job:
-            task = job.everyone.together(lambda: load_task(run.task, run.task_settings))
-            training = job.everyone.together(lambda: GroupRun(run, task, job))
-            told_by_all = False
-            training.play()
-    except (UserError, SimulatorError) as error:
-        if told_by_all or rank == 0:
-            return _told(error, rank == 0)
-        say(f"rank {rank}: {error}")
-        return USER_ERROR
-    except LostWorkerError as error:
-        say(f"rank {rank}: lost contact with another process of this job ({error})")
-        return LOST
-    return 0
-
-
-def _told(error: Exception, first: bool) -> int:
-    """The status of a mistake that every process found; the first one tells it.
-
-    The others let it speak: torchrun ends all of them as soon as one has ended.
-    """
-    if first:
-        say(str(error))
-    else:
-        time.sleep(LET_SPEAK_S)
-    return USER_ERROR
 
 
 def _launch(arguments: argparse.Namespace) -> int:

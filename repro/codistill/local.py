@@ -17,13 +17,14 @@ from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from repro.codistill import cli
 from repro.codistill.settings import RunFile
+from repro.codistill.work import USER_ERROR
+from repro.codistill.work import work as train
 from repro.errors import UserError
 
 STOP_S = 10.0
-SLOW_TO_IMPORT = ["repro.codistill.cli", "repro.codistill.runtime", "sklearn.datasets"]
-"""Imported once, by the server from which processes are forked; the last holds the data of the small tasks."""
+SLOW_TO_IMPORT = ["repro.codistill.work", "repro.codistill.runtime"]
+"""Imported once, by the server from which processes are forked."""
 Work = Callable[[RunFile, int | None, str], int]
 """What each process does, given the run, its job's group and where the job meets; returns its exit status."""
 
@@ -36,7 +37,7 @@ class LocalJob:
     group: int | None
     restarts: int
     log: Path | None = None
-    work: Work = cli.work
+    work: Work = train
     processes: list[ForkServerProcess] = field(default_factory=list)
     meeting: tempfile.TemporaryDirectory[str] | None = None
 
@@ -81,7 +82,7 @@ class LocalJob:
         if failed:
             self.stop()
             name = "the run" if self.group is None else f"group {self.group}"
-            if not self.restarts or 2 in failed:
+            if not self.restarts or USER_ERROR in failed:
                 raise UserError(f"{name} failed (exit status {failed[0]}); its own line above says why")
             self.restarts -= 1
             self.start()
@@ -95,7 +96,7 @@ def launch(
     groups: list[int] | None = None,
     watch: Callable[[list[LocalJob]], None] | None = None,
     log: Path | None = None,
-    work: Work = cli.work,
+    work: Work = train,
 ) -> None:
     """Run all groups (or some) to their end as processes of this machine.
 

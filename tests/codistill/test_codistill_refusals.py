@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from repro.codistill import cli
+from repro.codistill import work as work_module
 from repro.codistill.learner import Learner
 from repro.codistill.local import launch
 from repro.codistill.rows import Rows
 from repro.codistill.settings import load_run
 from repro.codistill.shared import GroupFolder, agree_on_run, snapshot_parameters
 from repro.codistill.task import Task, load_task
+from repro.codistill.work import work
 from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
 from tests.codistill.conftest import codistilled, describe_run, dump, sync
@@ -53,9 +55,9 @@ def told(capsys):
 def test_processes_that_do_not_fit_the_protocol(tmp_path, capsys, monkeypatch, protocol, group, world, line, rank):
     run = describe_run(tmp_path / "run", protocol)
     monkeypatch.setenv("WORLD_SIZE", str(world))
-    monkeypatch.setattr(cli, "LET_SPEAK_S", 0.0)
+    monkeypatch.setattr(work_module, "LET_SPEAK_S", 0.0)
     monkeypatch.setenv("RANK", str(rank))
-    assert cli.work(run, group) == 2
+    assert work(run, group) == 2
     error = capsys.readouterr().err
     assert error == "" if rank else line in error
     assert not run.folder.exists()
@@ -96,32 +98,32 @@ def test_two_groups_of_one_name(tmp_path, capsys, alone, monkeypatch):
     run = describe_run(tmp_path / "run", codistilled())
     first = GroupFolder(run.folder, 1)
     first.open()
-    assert cli.work(run, 1) == 2
+    assert work(run, 1) == 2
     assert f"group 1 runs already ({os.uname().nodename}, process {os.getpid()})" in told(capsys)
     first.close()
 
 
 def test_another_run_in_the_folder(tmp_path, capsys, alone):
     run = describe_run(tmp_path / "run", sync(), updates=3)
-    assert cli.work(run, None) == 0
-    assert cli.work(run.model_copy(update={"batch_size": 4}), None) == 2
+    assert work(run, None) == 0
+    assert work(run.model_copy(update={"batch_size": 4}), None) == 2
     assert "is of another run: batch_size is 8 there and 4 here" in told(capsys)
-    assert cli.work(run.model_copy(update={"task_settings": {"features": 9}}), None) == 2
+    assert work(run.model_copy(update={"task_settings": {"features": 9}}), None) == 2
     assert "holds snapshots of another model (0.weight:16x12 there, 0.weight:16x9 here)" in told(capsys)
-    assert cli.work(run.model_copy(update={"patience_s": 1.0}), None) == 0  # not a thing of the run itself
+    assert work(run.model_copy(update={"patience_s": 1.0}), None) == 0  # not a thing of the run itself
 
 
 def test_a_snapshot_of_another_model(tmp_path, capsys, alone):
     run = describe_run(tmp_path / "run", codistilled(pickup="latest"), patience_s=0.01)
-    assert cli.work(run, 0) == 0
+    assert work(run, 0) == 0
     path = GroupFolder(run.folder, 0)._file("snapshot", 24)
     other = describe_run(
         tmp_path / "other", codistilled(pickup="latest"), patience_s=0.01, task_settings={"norm": True}
     )
-    assert cli.work(other, 0) == 0
+    assert work(other, 0) == 0
     path.write_bytes(GroupFolder(other.folder, 0)._file("snapshot", 24).read_bytes())
     capsys.readouterr()
-    assert cli.work(run, 1) == 2
+    assert work(run, 1) == 2
     assert "snapshot-00000024.safetensors: is of another model (0.weight:12 there, 0.weight:16x12 here)" in told(capsys)
 
 
@@ -129,16 +131,16 @@ def test_a_gpu_that_is_not_there_and_options_for_one(tmp_path, capsys, alone):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     run = describe_run(tmp_path / "run", sync())
-    assert cli.work(run.model_copy(update={"device": "cuda"}), None) == 2
+    assert work(run.model_copy(update={"device": "cuda"}), None) == 2
     assert "device: cuda was asked for and there is none here" in told(capsys)
     for option in ("channels_last", "compile", "deterministic"):
-        assert cli.work(run.model_copy(update={option: True}), None) == 2
+        assert work(run.model_copy(update={option: True}), None) == 2
         assert f"{option}: is for GPUs and this runs on the cpu" in told(capsys)
 
 
 def test_a_loss_that_is_no_number_is_not_published(tmp_path, capsys, alone):
     run = describe_run(tmp_path / "run", sync(), optimizer={"learning_rate": 1e20})
-    assert cli.work(run, None) == 2
+    assert work(run, None) == 2
     assert "the loss is nan by step" in told(capsys)
     assert not list(run.folder.glob("group-0/*.safetensors"))
 

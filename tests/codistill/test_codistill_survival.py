@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.codistill import cli, runtime, shared
+from repro.codistill import runtime, shared
 from repro.codistill.local import launch
 from repro.codistill.recorded import recorded_schedule
 from repro.codistill.replayed import learn
 from repro.codistill.shared import GroupFolder
 from repro.codistill.task import load_task
+from repro.codistill.work import work
 from repro.errors import UserError
 from simulation.schedule import Kind
 from tests.codistill.conftest import Killer, codistilled, describe_run, digests, dump, ended, recorded_bytes, sync
@@ -71,9 +72,9 @@ def test_a_group_that_is_killed_for_good_teaches_on(tmp_path):
 
 def test_a_group_that_starts_late_learns_from_one_that_is_ahead(tmp_path, capfd, alone):
     run = describe_run(tmp_path / "run", codistilled(pickup="latest", burn_in_steps=8), patience_s=0.001)
-    assert cli.work(run, 0) == 0
+    assert work(run, 0) == 0
     assert "going on with labels alone, as it has published none" in capfd.readouterr().err
-    assert cli.work(run, 1) == 0
+    assert work(run, 1) == 0
     assert adoptions(run, 0) == []
     assert adoptions(run, 1) == [(8, 24)]  # a teacher from the future, and nothing newer ever after
     assert exact(run)
@@ -81,14 +82,14 @@ def test_a_group_that_starts_late_learns_from_one_that_is_ahead(tmp_path, capfd,
 
 def test_torn_and_missing_snapshots_are_done_without(tmp_path, capfd, alone):
     run = describe_run(tmp_path / "run", codistilled(pickup="latest"), patience_s=0.01)
-    assert cli.work(run, 0) == 0
+    assert work(run, 0) == 0
     folder = GroupFolder(run.folder, 0)
     torn, flipped, whole = (folder._file("snapshot", v) for v in folder.snapshots()[:-4:-1])
     torn.write_bytes(torn.read_bytes()[:-9])
     content = bytearray(flipped.read_bytes())
     content[-3] ^= 4
     flipped.write_bytes(content)
-    assert cli.work(run, 1) == 0
+    assert work(run, 1) == 0
     error = capfd.readouterr().err
     assert "snapshot of version 24 is torn or gone; doing without it" in error
     assert "snapshot of version 20 is torn or gone; doing without it" in error
@@ -99,18 +100,18 @@ def test_torn_and_missing_snapshots_are_done_without(tmp_path, capfd, alone):
 
 def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(tmp_path, capfd, alone, monkeypatch):
     whole = describe_run(tmp_path / "whole", sync())
-    assert cli.work(whole, None) == 0
+    assert work(whole, None) == 0
     run = describe_run(tmp_path / "run", sync())
     with monkeypatch.context() as patched:
         patched.setattr(runtime.GroupRun, "_finish", lambda self: (_ for _ in ()).throw(UserError("stop")))
-        assert cli.work(run, None) == 2
+        assert work(run, None) == 2
     folder = GroupFolder(run.folder, 0)
     assert folder.checkpoints() == [7, 14, 21]
     path = folder._file("checkpoint", 21)
     path.write_bytes(path.read_bytes()[:200])
     with (run.folder / "group-0" / "records").open("ab") as file:
         file.write(b"\x01half a record")
-    assert cli.work(run, None) == 0
+    assert work(run, None) == 0
     assert "the checkpoint of step 21 is torn" in capfd.readouterr().err
     assert digests(run) == digests(whole)
     assert ended(run)["curve"] == ended(whole)["curve"]
@@ -122,7 +123,7 @@ def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(tmp_path, capfd,
 
 def test_a_full_disk_is_waited_for_and_then_told(tmp_path, capfd, alone, monkeypatch):
     whole = describe_run(tmp_path / "whole", sync())
-    assert cli.work(whole, None) == 0
+    assert work(whole, None) == 0
 
     def full(path, tensors, metadata=None):
         raise UserError(f"{path}: cannot be written (No space left on device); nothing was changed")
@@ -137,7 +138,7 @@ def test_a_full_disk_is_waited_for_and_then_told(tmp_path, capfd, alone, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(shared, "write_tensors", full_from_the_second)
-        assert cli.work(run, None) == 2
+        assert work(run, None) == 2
     error = capfd.readouterr().err
     assert "No space left on device); nothing was changed; trying again for 0.6 s" in error
     assert "make room and start again: the run goes on from its last checkpoint" in error
@@ -150,7 +151,7 @@ def test_a_full_disk_is_waited_for_and_then_told(tmp_path, capfd, alone, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(shared, "write_tensors", full_once)
-        assert cli.work(run, None) == 0
+        assert work(run, None) == 0
     assert "written at last" in capfd.readouterr().err
     assert digests(run) == digests(whole)
     assert exact(run)
@@ -167,7 +168,7 @@ def test_records_that_find_no_room_are_neither_lost_nor_torn(tmp_path, alone, mo
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", short)
         patched.setattr("repro.codistill.patience.RETRY_S", 0.0)
-        assert cli.work(run, None) == 0
+        assert work(run, None) == 0
     assert len(calls) == 5 + 1 + 1  # updates, the end's digest, and one again
     assert exact(run)
 
