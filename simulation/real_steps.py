@@ -12,11 +12,11 @@ from itertools import pairwise
 import torch
 import torch.distributed as dist
 
-from simulation.calibrate import LAYERS, batch_of, flat_gradients, model, timed, training_step
 from simulation.cluster import Cluster
 from simulation.costs import cost
 from simulation.errors import UserError
 from simulation.protocols import SyncSGD
+from simulation.timed_steps import LAYERS, batch_of, flat_gradients, model, timed, training_step
 from simulation.workload import Layer, MeasuredStep, Workload
 
 STEPS = 200

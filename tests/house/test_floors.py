@@ -2,6 +2,7 @@
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,19 +50,21 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> set[str]:
-    """Rooms that a file imports from, wherever the statement stands."""
+def names_imported(path: Path) -> set[str]:
+    """Full names of what a file imports, modules and what is taken from them, wherever the statement stands."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: line {node.lineno}: relative import; sources are traced by full names"
-            if node.module == "repro":
-                names.update(f"repro.{alias.name}" for alias in node.names)
-            else:
-                names.add(str(node.module))
-    return {room_of(name) for name in names if name.partition(".")[0] in ("repro", "simulation")}
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def imported(path: Path) -> set[str]:
+    """Rooms that a file imports from."""
+    return {room_of(name) for name in names_imported(path) if name.partition(".")[0] in ("repro", "simulation")}
 
 
 def name_of(path: Path) -> str:
@@ -98,6 +101,18 @@ def test_one_paper_does_not_import_another():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("repro.papers.") and paper:
                 assert str(node.module).split(".")[2] in (*paper, "paper"), name_of(path)
+
+
+def test_no_imports_run_in_a_circle():
+    files = {module_of(path): path for path in SOURCES}
+    asked = {}
+    for module, path in files.items():
+        names = names_imported(path)
+        asked[module] = {name if name in files else name.rpartition(".")[0] for name in names} & files.keys() - {module}
+    try:
+        TopologicalSorter(asked).prepare()
+    except CycleError as error:
+        pytest.fail(f"each imports the one before it: {', '.join(error.args[1])}")
 
 
 def test_only_papers_and_data_know_a_data_set_by_name():

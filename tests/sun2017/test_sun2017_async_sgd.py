@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from repro.compare import judge
 from repro.papers.sun2017 import async_sgd
 from repro.papers.sun2017._cluster import machines, net, priced
-from repro.papers.sun2017.async_sgd import WAYS, Config, arms, chosen_rate, clock_name
+from repro.papers.sun2017._ways import WAYS
+from repro.papers.sun2017.async_sgd import Config, arms, chosen_rate, clock_name
 from repro.published import load
 from simulation.description import load_workload
 

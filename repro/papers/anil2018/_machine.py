@@ -28,9 +28,10 @@ from repro.codistill.settings import RunFile
 from repro.codistill.shared import Checkpoint, GroupFolder
 from repro.codistill.task import load_task
 from repro.codistill.team import Job, Team, joined
-from simulation.calibrate import CACHE_BYTES, timed
+from simulation.calibrate import CACHE_BYTES
 from simulation.digest import digest
 from simulation.protocols import Codistillation
+from simulation.timed_steps import timed
 
 FOUND = "parts.json"
 STEPS_PER_ROUND = 4

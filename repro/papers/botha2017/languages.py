@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from repro.compare import Answer, Value
 from repro.experiment import Arm, Context, Result
+from repro.papers.botha2017._answers import eight_bits
 from repro.papers.botha2017._arms import Config as Config
 from repro.papers.botha2017._arms import arms as arms
 from repro.papers.botha2017._arms import base_name
@@ -41,8 +42,6 @@ def figure(results: Results) -> Drawing:
 
 
 def claims(results: Results) -> Sequence[Answer]:
-    from repro.papers.botha2017._figures import eight_bits
-
     base = base_name(Config.model_validate(results.config))
     right = tuple(results.values(base, "test_accuracy_8bit").values())
     return [*eight_bits(results, "languages"), Value("PS374.micro", right, departures="another corpus")]

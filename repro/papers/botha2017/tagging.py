@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from repro.compare import Answer, Value
 from repro.experiment import Arm, Context, Result
+from repro.papers.botha2017._answers import eight_bits
 from repro.papers.botha2017._arms import Config as Config
 from repro.papers.botha2017._arms import arms as arms
 from repro.papers.botha2017._arms import base_name
@@ -44,8 +45,6 @@ def figure(results: Results) -> Drawing:
 
 
 def claims(results: Results) -> Sequence[Answer]:
-    from repro.papers.botha2017._figures import eight_bits
-
     base = base_name(Config.model_validate(results.config))
     shown = {
         "accuracy": ("test_accuracy_8bit", 1.0),

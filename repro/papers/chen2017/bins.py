@@ -12,11 +12,11 @@ Cost at scale ``paper``: 45 CPU-seconds in all; the seeds of an arm share its ra
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
 
-from repro.compare import Answer
+from repro.compare import Answer, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.chen2017._collection import (
     DATA,
@@ -28,6 +28,7 @@ from repro.papers.chen2017._collection import (
     collection,
     difference,
     outcome,
+    scope,
 )
 from repro.plots.drawing import Drawing
 from repro.results import Results
@@ -85,9 +86,47 @@ def _ranked(data: str, unit: Unit, order: int, bits: int | None) -> tuple[Number
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.chen2017._figures import bins
+    """Recall against the number of bins, and how many bins the n-grams fall into."""
+    from repro.plots.style import COLOURS, MARKERS, axes, legend, with_intervals
 
-    return bins(results)
+    config = Config.model_validate(results.config)
+    drawn, (left, right) = axes(2, width_in=11.0, height_in=4.6)
+    data: list[dict[str, Any]] = []
+    for number, order in enumerate(config.orders):
+        name = "unigrams" if order == 1 else f"up to {order} words"
+        marks, filled = [], []
+        for bits in config.bits:
+            arm = arm_name(order, bits)
+            values = list(results.values(arm, "gold_at_5").values())
+            if values:
+                marks.append((2.0**bits, *t_interval(values)))
+                used = next(iter(results.values(arm, "bins_in_use").values()))
+                filled.append((2.0**bits, used))
+                row = {"order": order, "bins": 2**bits, "bins_in_use": used, "gold_at_5": marks[-1][1]}
+                data.append(row | {"low": marks[-1][2], "high": marks[-1][3], "n": len(values)})
+        with_intervals(left, marks, number, name)
+        style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKERS[number]}
+        right.plot([x for x, _ in filled], [y for _, y in filled], label=name, **style)
+        exact = list(results.values(arm_name(order, None), "gold_at_5").values())
+        if exact:
+            grams = next(iter(results.values(arm_name(order, None), "bins_in_use").values()))
+            left.axhline(t_interval(exact)[0], color=COLOURS[number], ls="--", lw=1.3)
+            right.axhline(grams, color=COLOURS[number], ls="--", lw=1.3)
+            data.append({"order": order, "bins": None, "bins_in_use": grams, "gold_at_5": t_interval(exact)[0]})
+    for ax in (left, right):
+        ax.set_xscale("log", base=2)
+        ax.set_xlabel("bins")
+        legend(ax)
+    left.set_ylim(bottom=0)
+    left.set_ylabel("document asked about in top 5, %")
+    right.set_yscale("log")
+    right.set_ylabel("bins in use")
+    caption = (
+        f"Left: questions with the one of the {config.unit} asked about among the first five, against the number of "
+        f"bins; mean and 95 % t-interval over n = {config.parts} parts of the articles. Right: bins that the n-grams "
+        "of all documents fall into. Dashed: n-grams numbered one by one, none of which meet. "
+    )
+    return Drawing(drawn, data, caption + scope(results))
 
 
 def claims(results: Results) -> Sequence[Answer]:

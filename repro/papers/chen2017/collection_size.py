@@ -11,11 +11,12 @@ Cost at scale ``paper``: 70 CPU-seconds in all.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import Field, PositiveInt, field_validator
 
-from repro.compare import Answer
+from repro.compare import Answer, t_interval
 from repro.errors import UserError
 from repro.experiment import Arm, Context, Result
 from repro.papers.chen2017._collection import (
@@ -29,6 +30,7 @@ from repro.papers.chen2017._collection import (
     collection,
     difference,
     outcome,
+    scope,
 )
 from repro.plots.drawing import Drawing
 from repro.results import Results
@@ -37,6 +39,7 @@ __all__ = ["DATA", "PRINTED_DATA", "Config", "arms", "claims", "figure", "run"]
 
 METHODS = ("bigrams", "unigrams", "random")
 ORDERS = {"bigrams": 2, "unigrams": 1}
+LINES: tuple[tuple[str, float, Any], ...] = (("answer_at_5", 0.97, "-"), ("gold_at_5", 1.03, ":"))  # and a shift
 
 
 class Config(Section):
@@ -100,9 +103,42 @@ def _ranked(method: str, texts: Sequence[str], asked: Sequence[str], bins: int, 
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.chen2017._figures import collection_size
+    """Answer strings and documents found against the number of articles searched."""
+    from repro.papers.chen2017._figures import all_named
+    from repro.plots.style import axes, with_intervals
 
-    return collection_size(results)
+    config = Config.model_validate(results.config)
+    drawn, panels = axes(2, width_in=11.0, height_in=5.0)
+    data: list[dict[str, Any]] = []
+    for unit, ax in zip(UNITS, panels, strict=True):
+        for number, method in enumerate(METHODS):
+            for metric, shift, line in LINES:
+                marks = []
+                for articles in config.articles:
+                    values = list(results.values(arm_name(unit, method, articles), metric).values())
+                    if values:
+                        marks.append((articles * shift, *t_interval(values)))
+                        row = {"unit": unit, "method": method, "metric": metric, "articles": articles}
+                        low, high = marks[-1][2:]
+                        data.append(row | {"mean": marks[-1][1], "low": low, "high": high, "n": len(values)})
+                what = "answer string" if metric == "answer_at_5" else "document asked about"
+                before = len(ax.get_lines())  # the line itself is the first that error bars add
+                with_intervals(ax, marks, number, f"{method}, {what}")
+                ax.get_lines()[before].set_linestyle(line)
+        ax.set_title(f"five {unit}")
+        ax.set_xscale("log")
+        ax.set_xticks(config.articles, [str(n) for n in config.articles])
+        ax.minorticks_off()
+        ax.set_ylim(0, 103)
+        ax.set_xlabel("articles in the collection")
+    panels[0].set_ylabel("questions, %")
+    drawn.legend(*all_named(panels), loc="outside lower center", ncols=3, fontsize=10)
+    caption = (
+        f"The same questions, about {config.articles[0]} articles, asked of collections of more and more articles. "
+        "Full lines: an answer string stands in one of the first five documents (the paper's P@5); dotted: the one "
+        f"asked about is among them. Mean and 95 % t-interval over n = {config.seeds} draws of the articles. "
+    )
+    return Drawing(drawn, data, caption + scope(results))
 
 
 def claims(results: Results) -> Sequence[Answer]:

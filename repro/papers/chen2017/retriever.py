@@ -27,7 +27,7 @@ from typing import Any
 
 from pydantic import Field
 
-from repro.compare import Answer, NotRun, Value
+from repro.compare import Answer, NotRun, Value, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.chen2017._collection import (
     DATA,
@@ -41,8 +41,10 @@ from repro.papers.chen2017._collection import (
     collection,
     difference,
     outcome,
+    scope,
 )
 from repro.plots.drawing import Drawing
+from repro.published import load as load_published
 from repro.results import Results
 
 __all__ = ["DATA", "PRINTED_DATA", "Config", "arms", "claims", "figure", "run"]
@@ -60,6 +62,13 @@ METHODS: Mapping[str, str] = {
     "random": "random documents",
 }
 WITH_CHANCE = ("shuffled", "random")  # another draw for each seed
+
+SHOWN = {
+    "gold_at_1": "asked about, top 1",
+    "gold_at_5": "asked about, top 5",
+    "answer_at_1": "answer string, top 1",
+    "answer_at_5": "answer string, top 5",
+}
 
 
 class Config(Section):
@@ -158,9 +167,51 @@ _RANKINGS: Mapping[str, Callable[..., Numbers]] = {
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.chen2017._figures import retriever
+    """A row a method, a mark a metric, a panel a kind of document."""
+    from repro.papers.chen2017._figures import all_named
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes
 
-    return retriever(results)
+    drawn, panels = axes(2, width_in=13.0, height_in=5.6)
+    data: list[dict[str, Any]] = []
+    methods = list(METHODS)
+    for unit, ax in zip(UNITS, panels, strict=True):
+        for number, (metric, label) in enumerate(SHOWN.items()):
+            for place, method in enumerate(methods):
+                values = list(results.values(f"{unit}.{method}", metric).values())
+                if not values:
+                    continue
+                mean, low, high = t_interval(values)
+                ends = None if low is None or high is None else [[mean - low], [high - mean]]
+                ax.errorbar(
+                    [mean], [-place + 0.16 * (1.5 - number)], xerr=ends, fmt=MARKERS[number], color=COLOURS[number],
+                    capsize=2.5, ms=6, label=label if method == methods[0] else None,
+                )  # fmt: skip
+                row = {"unit": unit, "method": method, "metric": metric, "mean": mean, "low": low, "high": high}
+                data.append(row | {"n": len(values)})
+        ax.set_ylim(0.6 - len(methods), 0.6)
+        ax.set_yticks([-i for i in range(len(methods))], list(METHODS.values()))
+        counts = {row["documents"] for row in results.rows if row["arm"].startswith(f"{unit}.")}
+        ax.set_title(f"{', '.join(f'{c:,}' for c in sorted(counts))} {unit}")
+        ax.set_xlabel("questions, %")
+        ax.set_xlim(0, 101)
+    panels[1].tick_params(labelleft=False)
+    printed = load_published()["PS402.squad"]
+    of_squad = results.data == DATA["paper"]
+    if of_squad and printed.value is not None:
+        panels[1].axvline(printed.value, ls="--", color=PRINTED, lw=1.5, label="printed P@5, 5 million articles")
+    drawn.legend(*all_named(panels), loc="outside lower center", ncols=3)
+    parts = results.config["parts"]
+    caption = (
+        "Questions of which the first or the first five documents include the one asked about, or contain an answer "
+        "string (the paper's P@1 and P@5). Mean and 95 % t-interval over "
+        f"n = {parts} parts of the articles; all documents are searched. "
+    )
+    if of_squad:
+        caption += (
+            "Dashed: the released model's P@5 over Wikipedia; over so few articles it is no goal, as random documents "
+            "show. "
+        )
+    return Drawing(drawn, data, caption + scope(results))
 
 
 def claims(results: Results) -> Sequence[Answer]:

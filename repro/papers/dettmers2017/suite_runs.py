@@ -160,9 +160,58 @@ def _priced(seconds: Sequence[float], settings: Mapping[str, Any]) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.dettmers2017._figures import suite_runs
+    """Hours of all recorded runs on clusters of the shelf, and the year in which one core is enough."""
+    from repro.papers.dettmers2017._figures import scope, style_of
+    from repro.plots.style import PRINTED as GREY
+    from repro.plots.style import axes, legend
 
-    return suite_runs(results)
+    config = results.config
+    drawn, (left, right) = axes(2, width_in=12.0, height_in=5.0)
+    data: list[dict[str, Any]] = []
+    named: set[str] = set()
+    counts, clusters = config["devices"], config["clusters"]
+    for row in results.table("hours"):
+        number = counts.index(row["devices"])
+        at = clusters.index(row["arm"]) + 0.22 * (number - (len(counts) - 1) / 2)
+        error = [[row["hours"] - row["hours_low"]], [row["hours_high"] - row["hours"]]]
+        label = "one device" if row["devices"] == 1 else f"{row['devices']} devices"
+        left.errorbar([at], [row["hours"]], yerr=error, **style_of(number, label, named))
+        data.append({"panel": "clusters", **row})
+    left.set_yscale("log")
+    left.set_xticks(range(len(clusters)), [name.replace("-", "\n") for name in clusters])
+    left.set_ylabel("hours for all runs on record")
+    legend(left, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    spans = sorted(config["spans_hours"], key=lambda span: -config["spans_hours"][span])
+    for row in results.table("years"):
+        number = [d["value"] for d in config["doubling_years"]].index(row["doubling_years"])
+        at = -spans.index(row["span"]) + 0.12 * (1 - 2 * number)
+        error = [[row["year"] - row["year_low"]], [row["year_high"] - row["year"]]]
+        label = f"compute doubles in {row['doubling_years']:g} years"
+        right.errorbar([row["year"]], [at], xerr=error, **style_of(number, label, named))
+        data.append({"panel": "one core", **row})
+    core = next((row for row in results.rows if row["arm"] == CORE), None)
+    if core is not None:
+        right.axvline(core["made_year"], color=GREY, ls="--", lw=1.4, label="runs made")
+    right.set_yticks([-i for i in range(len(spans))], spans)
+    right.set_ylim(0.5 - len(spans), 0.5)
+    right.set_xlabel("year in which one core does all runs in so long")
+    legend(right, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    any_row = results.rows[0]
+    costs = "; ".join(
+        f"{row['arm']} {row['usd']:.2f} ({row['usd_low']:.2f} to {row['usd_high']:.2f}) USD"
+        for row in results.rows
+        if row.get("usd") is not None
+    )
+    most = config["small_net_flop_per_s"]
+    caption = (
+        f"The {any_row['runs']} runs on record at scale {config['record']}, {any_row['core_hours']:.2f} hours of one "
+        f"core, the longest {any_row['longest_run_hours']:.2f}. Left: done side by side on devices of the simulator's "
+        f"shelf, on which nets so small reach at most {most['value']:.2g} FLOP/s ({most['low']:.2g} to "
+        f"{most['high']:.2g}: with the rate of a recorded core, the intervals; their lower ends are devices kept busy "
+        "by many runs at once). The longest run bounds the time. Device-hours where the shelf has a price: "
+        f"{costs or 'none'}. Right: when one core is enough, with the range over doubling times. "
+    )
+    return Drawing(drawn, data, caption + scope(results))
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -1,4 +1,4 @@
-"""Settings that the experiments of section 5 share; importable without torch."""
+"""What the experiments of section 5 share: settings, and the gain they ask for; importable without torch."""
 
 from typing import Any, Literal
 
@@ -6,6 +6,7 @@ from pydantic import Field
 
 from repro.experiment import Need
 from repro.papers.hinton2015._arms import Section
+from repro.results import Results
 from repro.training.settings import Training
 
 DATA = {"quick": "hierarchy", "paper": "cifar-100", "cluster": "cifar-100"}
@@ -15,6 +16,7 @@ NOT_JFT = (
     "100 classes instead of 15,000, a net of another kind; class sets are the columns nearest to a centroid, in the "
     "covariance of softened predictions"
 )
+MOST_COVERING = 4  # numbers of covering specialists from this on are taken together
 
 Kind = Literal["dustbin", "full", "full_soft"]
 
@@ -44,3 +46,9 @@ class Specialists(Section):
         if settings["kind"] != "full_soft":
             del settings["temperature"], settings["soft_weight"]
         return settings | {"training": settings["training"] | training}
+
+
+def gain(results: Results, arm: str, metric: str) -> list[float]:
+    """``metric`` minus the generalist's of the same run, a number a seed."""
+    after, before = results.values(arm, metric), results.values(arm, f"generalist_{metric}")
+    return [after[seed] - before[seed] for seed in sorted(after.keys() & before.keys())]

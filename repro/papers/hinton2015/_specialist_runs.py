@@ -17,8 +17,8 @@ from repro.experiment import Arm, Context, Result
 from repro.models.convnet import convnet, multiply_adds
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015._nets import curves, image_set, precision
+from repro.papers.hinton2015._specialist_arms import MOST_COVERING
 from repro.papers.hinton2015._specialist_nets import BATCH, Generalist
-from repro.papers.hinton2015.specialists import MOST_COVERING
 from repro.runner import CHECKPOINT
 from repro.training.checkpoint import write_tensors
 from repro.training.inputs import Pictures, channel_statistics, with_channels

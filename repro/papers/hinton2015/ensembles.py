@@ -23,15 +23,15 @@ Cost at scale ``paper``: 3 to 12 seconds of one core a run, 340 runs.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from repro.compare import Answer, Claim, NotRun, Value
+from repro.compare import Answer, Claim, NotRun, Value, t_interval
 from repro.experiment import BY_ARM, Arm, Context, Need, Result
 from repro.papers.hinton2015 import _tuned as tuned
 from repro.papers.hinton2015._arms import Net, Section
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
 
@@ -110,9 +110,80 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._figures_4 import ensembles
+    """Test error of single nets, of their means, and of nets distilled from them at each temperature."""
+    from repro.plots.style import COLOURS, MARKERS, axes
 
-    return ensembles(results)
+    config = Config.model_validate(results.config)
+    one_colour, ensemble_colour, student_colour, control_colour = COLOURS[:4]
+    drawn, panels = axes(len(config.tasks), width_in=5.4 * len(config.tasks), height_in=4.6)
+    data: list[dict[str, Any]] = []
+    counts: dict[str, int] = {}
+    shares = []
+    for task, ax in zip(config.tasks, panels, strict=True):
+        name = task.data
+        ensemble = f"{name}.ensemble"
+        lines: list[tuple[str, dict[int, float], str, str]] = [
+            ("single", percent_right(results, ensemble, "members_test_errors"), one_colour, MARKERS[0]),
+            ("mean of p", percent_right(results, ensemble), ensemble_colour, MARKERS[1]),
+            ("mean of log p", percent_right(results, ensemble, "geometric_test_errors"), ensemble_colour, MARKERS[1]),
+        ]
+        for temperature in config.temperatures:
+            for source, colour, marker in (
+                ("ensemble", student_colour, MARKERS[2]), ("one", control_colour, MARKERS[3]),
+            ):  # fmt: skip
+                found = percent_right(results, student_name(task, source, temperature))
+                is_chosen = temperature == chosen_temperature(results, task, source, config)
+                lines.append((f"T = {temperature:g}{' *' if is_chosen else ''}", found, colour, marker))
+        ticks: list[str] = []
+        for label, found, colour, marker in lines:
+            bare = label.removesuffix(" *")
+            if not ticks or ticks[-1].removesuffix(" *") != bare:
+                ticks.append(bare)
+            if not found:
+                continue
+            is_control = colour == control_colour
+            x = len(ticks) - 1 + (0.28 if is_control else 0.0)
+            mean, low, high = t_interval([100 - right for right in found.values()])
+            counts[f"{name} {label}"] = len(found)
+            ends = None if low is None or high is None else [[mean - low], [high - mean]]
+            ax.errorbar([x], [mean], yerr=ends, fmt=marker, color=colour, ms=8, capsize=4,
+                        mfc=colour if label.endswith("*") or not label.startswith("T") else "white")  # fmt: skip
+            row = {
+                "data": name,
+                "net": bare,
+                "learns_from": "one" if is_control else "ensemble",
+                "chosen": label != bare,
+            }
+            data.append(row | {"test_error_percent": mean, "low": low, "high": high, "n": len(found)})
+        ax.set_xticks(range(len(ticks)), ticks, rotation=35, ha="right", rotation_mode="anchor")
+        ax.set_xlim(-0.5, len(ticks) - 0.3)
+        ax.grid(axis="x", visible=False)
+        ax.set_title(words(task))
+        kept = shares_kept(results, task, "ensemble", config)
+        if kept:
+            mean, low, high = t_interval(kept)
+            ends_told = "" if low is None else f" ({low:.0f} to {high:.0f})"
+            shares.append(f"{mean:.0f} %{ends_told} on {words(task)}")
+    panels[0].set_ylabel("test error, %")
+    handles = [
+        panels[0].errorbar([], [], fmt=marker, color=colour, ms=8, label=label)
+        for label, colour, marker in (
+            ("single net", one_colour, MARKERS[0]),
+            (f"ensemble of {config.members}", ensemble_colour, MARKERS[1]),
+            ("student of the ensemble", student_colour, MARKERS[2]),
+            ("student of one net", control_colour, MARKERS[3]),
+        )
+    ]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=4 if len(panels) > 1 else 2)
+    caption = (
+        f"Test error of single nets (mean of {config.members}), of ensembles that differ in initial weights alone, "
+        "with the arithmetic (mean of p) and geometric (mean of log p) mean of their predictions, and of nets of the "
+        "same size that learn from the soft targets of the ensemble, or of one net of it, at temperature T. Filled: "
+        "the temperature with the fewest errors on held-out cases. 95 % t-intervals over ensembles "
+        f"({number_of(counts.values())}). Share of the ensemble's gain that its student keeps: {'; '.join(shares)}; "
+        f"printed for speech: {printed_share('KD-S10', 'KD-S08', 'KD-S06'):.0f} %. "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def percent_right(results: Results, arm: str, metric: str = "test_errors") -> dict[int, float]:

@@ -86,9 +86,53 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._figures import dark_knowledge
+    """Test images beside the teacher's class probabilities, low T to high."""
+    import numpy as np
 
-    return dark_knowledge(results)
+    from repro.plots.style import COLOURS, axes
+
+    table = results.table("examples")
+    cases = list(dict.fromkeys(row["case"] for row in table))
+    temperatures_shown = sorted({row["temperature"] for row in table})
+    columns = 1 + len(temperatures_shown)
+    drawn, panels = axes(columns, len(cases), width_in=1.5 + 2.3 * len(temperatures_shown), height_in=1.25 * len(cases))
+    for number, case in enumerate(cases):
+        own = [row for row in table if row["case"] == case]
+        pixels = next(row["pixels"] for row in own if row["pixels"] is not None)
+        height = own[0]["height"]
+        image = np.frombuffer(bytes.fromhex(str(pixels)[1:]), np.uint8).reshape(height, -1)
+        ax = panels[number * columns]
+        ax.imshow(image, cmap="gray_r", interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.grid(visible=False)
+        ax.spines[["left", "bottom"]].set_visible(False)
+        if own[0]["predicted"] != own[0]["label"]:
+            ax.set_ylabel("wrong", color=COLOURS[1])
+        for column, temperature in enumerate(temperatures_shown, start=1):
+            ax = panels[number * columns + column]
+            chosen = [row for row in own if row["temperature"] == temperature]
+            colours = [COLOURS[1] if i == own[0]["label"] else COLOURS[0] for i in range(len(chosen))]
+            ax.bar(range(len(chosen)), [row["probability"] for row in chosen], color=colours)
+            ax.set_xticks(range(len(chosen)), [str(i) for i in range(len(chosen))], fontsize=8)
+            ax.set_yscale("log")
+            ax.set_ylim(1e-9, 1.5)
+            ax.set_yticks([1e-8, 1e-4, 1], ["$10^{-8}$", "$10^{-4}$", "1"], fontsize=8)
+            ax.minorticks_off()
+            ax.grid(axis="x", visible=False)
+            if number == 0:
+                ax.set_title(f"T = {temperature:g}")
+    panels[(len(cases) - 1) * columns + 1].set_xlabel("class")
+    metrics = results.rows[0]
+    digit = results.config["digit"]
+    caption = (
+        f"Test images of class {digit} beside the teacher's probabilities (logarithmic), at growing temperature; the "
+        f"true class in orange. Chosen to be near different rival classes; the teacher errs on {metrics['wrong']} of "
+        f"{metrics['cases']}, and one it gets wrong is shown first if there is one. On average the other classes "
+        f"get {metrics['mass_off_digit_t1']:.2%} of the mass at T = 1, {metrics['mass_off_digit_high_t']:.1%} at the "
+        "highest T. One teacher. "
+    )
+    return Drawing(drawn, [{k: v for k, v in row.items() if k != "pixels"} for row in table], caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -17,13 +17,15 @@ Cost at scale ``paper``: about 10 minutes of one core for a teacher, 3 for a stu
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field
 
-from repro.compare import Answer, Claim, Value
+from repro.compare import Answer, Claim, Value, t_interval
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015._arms import Net, Section, Student
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
+from repro.published import load as load_published
 from repro.results import Results
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
@@ -73,9 +75,54 @@ LABELS = {
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._figures import students
+    """Test errors of teacher and students, each run a dot, printed numbers and bands behind."""
+    from repro.plots.style import COLOURS, MARKERS, axes
+    from repro.plots.style import PRINTED as GREY
 
-    return students(results, LABELS, PRINTED)
+    drawn, (ax,) = axes()
+    published = load_published() if results.data == "mnist" else {}
+    data: list[dict[str, Any]] = []
+    counts = {}
+    for position, (arm, _label) in enumerate(LABELS.items()):
+        values = list(results.values(arm, "test_errors").values())
+        if not values:
+            continue
+        mean, low, high = t_interval(values)
+        counts[arm] = len(values)
+        colour = COLOURS[position]
+        spread = [position + 0.06 * (i - (len(values) - 1) / 2) for i in range(len(values))]
+        ax.plot(spread, values, MARKERS[position], color=colour, alpha=0.45, ms=6)
+        ax.errorbar(
+            [position + 0.3], [mean], yerr=None if low is None or high is None else [[mean - low], [high - mean]],
+            fmt=MARKERS[position], color=colour, ms=9, capsize=4,
+        )  # fmt: skip
+        ax.annotate(f"{mean:.0f}", (position + 0.3, mean), (9, -4), textcoords="offset points", color=colour)
+        row: dict[str, Any] = {"arm": arm, "mean": mean, "low": low, "high": high, "n": len(values)}
+        if (found := published.get(PRINTED[arm])) and found.value is not None:
+            ends = (position - 0.38, position + 0.42)
+            if found.low is not None and found.high is not None:
+                ax.fill_between(ends, found.low, found.high, color="#bbbbbb", alpha=0.4, lw=0, zorder=0)
+            ax.plot(ends, [found.value] * 2, "--", color=GREY, lw=1.6)
+            ax.annotate(
+                f"printed {found.value:g}", (ends[0], found.value), (0, 3), textcoords="offset points",
+                fontsize=10, color=GREY,
+            )  # fmt: skip
+            row |= {"printed": found.value, "printed_low": found.low, "printed_high": found.high}
+        data.append(row)
+    ax.set_xticks(range(len(LABELS)), list(LABELS.values()))
+    ax.set_xlim(-0.5, len(LABELS) - 0.35)
+    ax.set_ylim(bottom=0)
+    ax.grid(axis="x", visible=False)
+    cases = results.rows[0]["test_cases"]
+    ax.set_ylabel(f"test errors of {cases:,}")
+    caption = (
+        "Test errors of the large net and of small nets that learn from labels, from its soft targets at "
+        f"T = {results.config['temperature']:g}, and from both. Small marks: single runs; large marks: mean with "
+        f"95 % t-interval over seeds ({number_of(counts.values())}). "
+    )
+    if published:
+        caption += "Dashed: the printed number; grey: the 95 % sampling band of one run. "
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

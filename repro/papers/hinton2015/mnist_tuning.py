@@ -13,7 +13,7 @@ all other experiments are keyed apart. Cost at scale ``paper``: about an hour of
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
 
@@ -21,7 +21,7 @@ from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015._arms import Net, Section
 from repro.plots.drawing import Drawing
-from repro.results import Results
+from repro.results import SETTING, Results
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -93,9 +93,42 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._figures import tuning
+    """Validation errors over the learning-rate grid, a panel a net, a line a kind of target."""
+    from repro.plots.style import COLOURS, MARKERS, axes, legend, plain_ticks
 
-    return tuning(results)
+    rows = results.rows
+    widths = sorted({row[f"{SETTING}hidden"] for row in rows}, key=lambda h: int(str(h).split()[0]))
+    drawn, panels = axes(min(3, len(widths)), -(-len(widths) // 3), width_in=9.5, height_in=3.3 * -(-len(widths) // 3))
+    data: list[dict[str, Any]] = []
+    for hidden, ax in zip(widths, panels, strict=False):
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for row in rows:
+            if row[f"{SETTING}hidden"] == hidden:
+                kind = str(row["arm"]).split(".rate")[0].split(".", 1)
+                rate, errors = row[f"{SETTING}training.learning_rate"], row["validation_errors"]
+                name = kind[1] if kind[0].startswith("units") else kind[0]
+                lines.setdefault(name, []).append((rate, errors))
+                data.append({"hidden": hidden, "net": name, "learning_rate": rate, "validation_errors": errors})
+        for number, (name, points) in enumerate(sorted(lines.items())):
+            x, y = zip(*sorted(points), strict=True)
+            ax.plot(x, y, color=COLOURS[number % 7], marker=MARKERS[number % 7], label=name)
+        best = [min(errors for _, errors in points) for points in lines.values()]
+        ax.set_ylim(0.9 * min(best), min(ax.get_ylim()[1], max(2.0 * min(best), 1.15 * max(best))))
+        ax.set_xscale("log")
+        plain_ticks(ax.xaxis, sorted({rate for points in lines.values() for rate, _ in points}))
+        ax.set_title(f"hidden {' × '.join(str(hidden).split())}")
+        ax.set_xlabel("learning rate")
+        ax.set_ylabel("validation errors")
+        legend(ax, fontsize=8.5)
+    for ax in panels[len(widths) :]:
+        ax.set_visible(False)
+    held_out = results.config["held_out"]
+    caption = (
+        f"Errors on {held_out:,} training cases held out, over the learning rates tried for every net and kind of "
+        "target (tN: soft targets at temperature N). One seed a point. Points above twice the best of a panel are "
+        "cut off: there the net did not learn. "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -19,10 +19,11 @@ Cost at scale ``paper``: about 25 minutes of one core a generalist in float32 (A
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from repro.compare import Answer, Claim
+from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_arms
 from repro.papers.hinton2015._arms import Section
@@ -31,6 +32,12 @@ from repro.results import Results
 from repro.training.settings import Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
+CLUSTERS_OF = {
+    "covariance": "covariance",
+    "confusion": "true confusion",
+    "random": "dealt at random",
+    "covariance_t1": "covariance, T = 1",
+}
 
 
 class Config(Section):
@@ -56,9 +63,58 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._specialist_figures import covariance
+    """Left: correlations of predictions, classes by cluster. Right: agreement with superclasses over the count."""
+    import numpy as np
 
-    return covariance(results)
+    from repro.papers.hinton2015._figures import caption_of
+    from repro.plots.style import Mark, axes, plain_ticks, with_intervals
+
+    drawn, (left, middle, right) = axes(3, width_in=12.0, height_in=4.3)
+    table = results.table("covariance")
+    data: list[dict[str, Any]] = []
+    if table:
+        matrix = np.array([[float(v) for v in str(row["correlations"]).split()] for row in table])
+        shown = left.imshow(matrix, cmap="RdBu_r", vmin=-0.5, vmax=0.5, interpolation="nearest")
+        ends = [i + 0.5 for i in range(len(table) - 1) if table[i]["cluster"] != table[i + 1]["cluster"]]
+        for start, end in zip([-0.5, *ends], [*ends, len(table) - 0.5], strict=True):
+            left.plot([start, end, end, start, start], [start, start, end, end, start], color="black", lw=0.8)
+        drawn.colorbar(shown, ax=left, shrink=0.75, label="correlation")
+    left.set_title("predictions, by cluster")
+    left.set_xlabel("class")
+    left.set_ylabel("class")
+    left.grid(visible=False)
+    left.set_xticks(range(0, len(table), 20 if len(table) > 40 else 5))
+    left.set_yticks(range(0, len(table), 20 if len(table) > 40 else 5))
+    agreements = results.table("agreement")
+    names = {"ari": "adjusted Rand index", "nmi": "normalised mutual information"}
+    for ax, metric in ((middle, "ari"), (right, "nmi")):
+        for number, (of, label) in enumerate(CLUSTERS_OF.items()):
+            marks: list[Mark] = []
+            for count in sorted({row["count"] for row in agreements}):
+                values = [r[metric] for r in agreements if r["count"] == count and r["clusters_of"] == of]
+                if values:
+                    marks.append((count, *t_interval(values)))
+                    row = {"metric": metric, "clusters_of": of, "clusters": count}
+                    data.append(
+                        row | dict(zip(("mean", "low", "high"), marks[-1][1:], strict=True)) | {"n": len(values)}
+                    )
+            if marks:
+                with_intervals(ax, marks, number, label)
+        ax.set_xscale("log")
+        plain_ticks(ax.xaxis, sorted({row["count"] for row in agreements}))
+        ax.set_xlabel("clusters")
+        ax.set_title(f"{names[metric]}\nwith superclasses")
+        ax.set_ylim(-0.1, 1.05)
+    drawn.legend(*middle.get_legend_handles_labels(), loc="outside lower right", ncols=4)
+    n = len(results.rows)
+    text = (
+        f"Left: correlations of the first generalist's predictions at T = {results.config['temperature']:g} on the "
+        "cases it learned from, classes ordered by on-line k-means on the columns of their covariance; boxes are "
+        "clusters. Right: agreement of clusters with the superclasses, which none of them was told, for the "
+        "covariance, for the same k-means on the columns of the true confusion matrix (which uses labels), and for "
+        f"classes dealt at random to clusters of the same sizes. 95 % t-intervals over n = {n} generalists. "
+    )
+    return Drawing(drawn, data, caption_of(results, text))
 
 
 def claims(results: Results) -> Sequence[Answer]:

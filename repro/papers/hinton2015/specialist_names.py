@@ -36,9 +36,53 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._specialist_figures import names
+    """Clusters as columns of class names, each in its superclass's colour and with its mark."""
+    from repro.papers.hinton2015._figures import caption_of
+    from repro.plots.style import COLOURS, MARKERS, axes
 
-    return names(results)
+    table = results.table("names")
+    groups = sorted({str(row["superclass"]) for row in table})
+    numbers = list(dict.fromkeys(row["cluster"] for row in table))
+    columns = 5
+    per_column = _columns([sum(row["cluster"] == c for row in table) + 1 for c in numbers], columns)
+    depth = max(sum(1 + sum(row["cluster"] == numbers[i] for row in table) for i in column) for column in per_column)
+    drawn, (ax,) = axes(width_in=12.5, height_in=0.21 * depth + 1.6)
+    ax.set_axis_off()
+    ax.set_xlim(-0.02, columns)
+    ax.set_ylim(depth, -1)
+    for x, column in enumerate(per_column):
+        y = 0
+        for i in column:
+            members = [row for row in table if row["cluster"] == numbers[i]]
+            ax.plot([x, x], [y - 0.45, y + len(members) - 0.55], color="black", lw=1.5)
+            for row in members:
+                group = str(row["superclass"])
+                number = groups.index(group)
+                colour = COLOURS[number % len(COLOURS)]
+                ax.plot([x + 0.05], [y], MARKERS[number // 3 % len(MARKERS)], color=colour, ms=5)
+                ax.annotate(str(row["class"]).replace("_", " "), (x + 0.09, y), va="center", fontsize=9.5, color=colour)
+                y += 1
+            y += 1
+    for number, group in enumerate(groups):
+        marker = MARKERS[number // 3 % len(MARKERS)]
+        ax.plot([], [], marker, color=COLOURS[number % len(COLOURS)], label=group.replace("_", " ") or "class")
+    drawn.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8.5, handletextpad=0.2)
+    text = (
+        f"The {len(numbers)} clusters of classes that on-line k-means finds in the columns of the covariance of one "
+        "generalist's predictions, without labels; a bar marks a cluster, colour and mark the superclass of a class. "
+    )
+    return Drawing(drawn, table, caption_of(results, text))
+
+
+def _columns(lengths: Sequence[int], columns: int) -> list[list[int]]:
+    """Indices dealt to at most ``columns`` columns in their order; a column is full once it has its share."""
+    share = sum(lengths) / columns
+    found: list[list[int]] = [[]]
+    for i in range(len(lengths)):
+        if found[-1] and len(found) < columns and sum(lengths[j] for j in found[-1]) + lengths[i] / 2 > share:
+            found.append([])
+        found[-1].append(i)
+    return found
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -8,7 +8,9 @@ cases. The chosen rates stand in the config of the experiments; a test holds the
 The generalist's own rate was not tuned: a run of it costs more than all of this. Cost at scale ``paper``: 1 to 2
 minutes of one core a run, 15 runs."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field, PositiveFloat
 
@@ -51,9 +53,36 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.hinton2015._specialist_figures import tuning
+    """Accuracy on held-out cases over the learning rates tried."""
+    from repro.papers.hinton2015._figures import SPECIALIST_KINDS, caption_of
+    from repro.plots.style import COLOURS, MARKERS, axes, legend, plain_ticks
 
-    return tuning(results)
+    metrics = {"conditional": "special classes", "accuracy": "all classes"}
+    drawn, panels = axes(2, width_in=9.0, height_in=3.8)
+    data: list[dict[str, Any]] = []
+    for ax, (metric, title) in zip(panels, metrics.items(), strict=True):
+        lines: dict[str, list[tuple[float, float]]] = {}
+        for row in results.rows:
+            value = row.get(f"validation_{metric}")
+            if value is not None:
+                name, rate = re.split(r"\.rate", str(row["arm"]))
+                lines.setdefault(name, []).append((float(rate), value))
+                data.append({"trained": name, "learning_rate": float(rate), metric: value})
+        for number, (name, points) in enumerate(sorted(lines.items())):
+            x, y = zip(*sorted(points), strict=True)
+            label = SPECIALIST_KINDS.get(name, "generalist's top")
+            ax.plot(x, y, color=COLOURS[number], marker=MARKERS[number], label=label)
+        ax.set_xscale("log")
+        plain_ticks(ax.xaxis, sorted({x for points in lines.values() for x, _ in points}))
+        ax.set_title(title)
+        ax.set_xlabel("learning rate")
+        ax.set_ylabel("right on held-out cases, %")
+        legend(ax, fontsize=9.5)
+    text = (
+        "Accuracy on training cases held out, over the learning rates tried: of specialists among their classes "
+        "(left), and of the generalist's top trained on (right). One generalist, one run a point. "
+    )
+    return Drawing(drawn, data, caption_of(results, text))
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -23,7 +23,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Result
 from repro.papers.ren2022._arms import NAMES, Method, Section
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
@@ -109,9 +109,52 @@ def best(results: Results, config: Config, width: int, method: str) -> Mapping[i
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.ren2022._figures import steps_to_target
+    """Steps to the target loss against weights and against units."""
+    from repro.papers.ren2022._figures import line_of, row_of
+    from repro.plots.style import axes, plain_ticks
 
-    return steps_to_target(results, Config.model_validate(results.config))
+    config = Config.model_validate(results.config)
+    drawn, panels = axes(2, width_in=11.0, height_in=4.4)
+    data: list[dict[str, Any]] = []
+    for method in config.methods:
+        points: list[dict[str, Any]] = []
+        for width in sorted(config.widths):
+            steps = best(results, config, width, method)
+            if steps:
+                weights = results.values(arm_name(width, method, config.rates[0]), "weights")
+                labels = {"method": method, "width": width, "weights": next(iter(weights.values()))}
+                points.append(row_of(list(steps.values()), **labels))
+        data += points
+        means = [row["mean"] for row in points]
+        down = [0.0 if row["low"] is None else row["mean"] - max(row["low"], 1) for row in points]
+        up = [0.0 if row["high"] is None else row["high"] - row["mean"] for row in points]
+        for ax, place in zip(panels, ("weights", "width"), strict=True):
+            ax.errorbar(
+                [row[place] for row in points], means, yerr=[down, up], capsize=3, elinewidth=1.2,
+                label=NAMES[method], **line_of(method),
+            )  # fmt: skip
+    for ax, what in zip(panels, ("hidden weights", "hidden units"), strict=True):
+        ax.axhline(config.max_steps, color="#999999", lw=1)
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.set_xlabel(what)
+        if data:
+            ax.set_ylim(min(row["mean"] for row in data) / 3, 2.5 * config.max_steps)
+    plain_ticks(panels[0].xaxis, sorted({row["weights"] for row in data}))
+    plain_ticks(panels[1].xaxis, sorted(config.widths))
+    panels[0].annotate(
+        "not reached", (0.02, config.max_steps), (0, 5), xycoords=("axes fraction", "data"),
+        textcoords="offset points", color="#666666", fontsize=10,
+    )  # fmt: skip
+    panels[0].set_ylabel(f"steps to training loss {config.target_loss:g}")
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+    caption = (
+        f"Steps of batch {config.batch_size} until the training loss falls below {config.target_loss:g}, at each "
+        f"method's best of {len(config.rates)} rates, against the size of the one hidden layer. Runs end after "
+        f"{config.max_steps:,} steps. Heads learn exactly; dashed: nothing else does. 95 % t-intervals over seeds "
+        f"({number_of([row['n'] for row in data])}). "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

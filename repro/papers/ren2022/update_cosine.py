@@ -18,10 +18,10 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from repro.compare import Answer, Claim
+from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.ren2022._arms import Section
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
@@ -90,9 +90,42 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.ren2022._figures import cosines
+    """Cosine of accumulated updates with backprop's, along the way and at its end."""
+    from repro.papers.ren2022._figures import row_of
+    from repro.plots.style import COLOURS, PRINTED, Mark, axes, with_intervals
 
-    return cosines(results, Config.model_validate(results.config))
+    config = Config.model_validate(results.config)
+    drawn, (left, right) = axes(2, width_in=10.0, height_in=4.7)
+    data: list[dict[str, Any]] = []
+    marks: list[Mark] = []
+    for number, rate in enumerate(sorted(config.rates)):
+        along: dict[int, list[float]] = {}
+        for row in results.curves:
+            if row["arm"] == arm_name(rate):
+                along.setdefault(row["step"], []).append(row["value"])
+        means = {step * rate: t_interval(values)[0] for step, values in sorted(along.items())}
+        left.plot(list(means), list(means.values()), color=COLOURS[number % len(COLOURS)], label=f"{rate:g}")
+        data += [{"panel": "along", "rate": rate, "way": way, "mean": mean} for way, mean in means.items()]
+        values = list(results.values(arm_name(rate), "cosine").values())
+        if values:
+            data.append(row_of(values, panel="end", rate=rate))
+            marks.append((rate, data[-1]["mean"], data[-1]["low"], data[-1]["high"]))
+    with_intervals(right, marks, 0)
+    drawn.legend(*left.get_legend_handles_labels(), title="learning rate", loc="outside lower center", ncols=8)
+    left.set_xlabel("way: steps × learning rate")
+    left.set_ylabel("cosine with backprop's update")
+    right.set_xscale("log")
+    right.set_xlabel("learning rate")
+    right.set_ylabel(f"cosine after a way of {config.way:g}")
+    for ax in (left, right):
+        ax.set_ylim(0, 1.03)
+        ax.axhline(1, color=PRINTED, ls="--", lw=1.2)
+    caption = (
+        "Cosine between what activity perturbation (signs, one draw a case and unit) and backprop have added to the "
+        "hidden weights from one start on the same batches. The slower the steps, the more of them average the noise. "
+        f"95 % t-intervals over seeds ({number_of([row['n'] for row in data if 'n' in row])}). "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

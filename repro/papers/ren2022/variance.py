@@ -18,14 +18,18 @@ Cost at scale ``paper``: about half a minute of one core a run.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Result
 from repro.papers.ren2022._arms import Section
-from repro.plots.drawing import Drawing
+from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -77,9 +81,64 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.ren2022._figures import variances
+    """Measured over predicted variance, and noise against width, depth and batch."""
+    from repro.papers.ren2022._figures import across, row_of
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, plain_ticks, with_intervals
 
-    return variances(results)
+    config = Config.model_validate(results.config)
+    drawn, panels = axes(4, 1, width_in=15.0, height_in=4.4)
+    data: list[dict[str, Any]] = []
+    keys = [*FORMULAS, "units_own_signs"]
+    labels = {key: what for key, (_, what) in FORMULAS.items()}
+    labels |= {"units_own_signs": "units, own signs", "units_own_at_once": "units, own draws,\nall layers at once"}
+    left = panels[0]
+    for position, key in enumerate(keys):
+        for shift, point in enumerate(points(config)):
+            values = list(results.values(point_name(*point), f"{key}_ratio").values())
+            if not values:
+                continue
+            row = row_of(values, panel="ratio", estimate=key, width=point[0], depth=point[1], batch=point[2])
+            data.append(row)
+            y = position + 0.09 * (shift - (len(points(config)) - 1) / 2)
+            across(left, y, row, {"color": COLOURS[position], "marker": MARKERS[position]}, True)
+    left.axvline(1, color=PRINTED, ls="--", lw=1.5)
+    left.set_yticks(range(len(keys)), [labels[key] for key in keys])
+    left.set_ylim(len(keys) - 0.4, -0.6)
+    left.set_xlabel("measured / predicted variance")
+    middle = (config.widths[0], config.depths[0], config.batch_sizes[0])
+    varied: list[tuple[str, Sequence[int], int, Axes]] = [
+        ("units a layer", config.widths, 0, panels[1]),
+        ("hidden layers", config.depths, 1, panels[2]),
+        ("cases a batch", config.batch_sizes, 2, panels[3]),
+    ]
+    for name, values_of, place, ax in varied:
+        for number, key in enumerate([*FORMULAS, "units_own_at_once"]):
+            marks: list[Mark] = []
+            for value in sorted(values_of):
+                width, depth, batch = (value if place == i else m for i, m in enumerate(middle))
+                noise = list(results.values(point_name(width, depth, batch), f"{key}_noise").values())
+                if noise:
+                    row = row_of(noise, panel=name, estimate=key, width=width, depth=depth, batch=batch)
+                    data.append(row)
+                    marks.append((value, row["mean"], row["low"], row["high"]))
+            with_intervals(ax, marks, number, labels[key] if place == 0 else None)
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        plain_ticks(ax.xaxis, sorted(values_of))
+        ax.set_xlabel(name)
+        means = [row["mean"] for row in data if row["panel"] == name]
+        if means:
+            ax.set_ylim(min(means) / 3, max(means) * 3)
+    panels[1].set_ylabel("variance over squared gradient")
+    drawn.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=10)
+    seeds = [len(results.values(point_name(*point), "weights")) for point in points(config)]
+    caption = (
+        "Variance of gradient estimates on real gradients. Left: measured over predicted (Ren et al. 2022, Table 1; "
+        "the last row's formula for signs is ours), each point a width, depth and batch. Right: variance over the "
+        "squared gradient. Of weights: all hidden layers at once; of units: the first layer. 95 % t-intervals over "
+        f"seeds ({number_of(seeds)}); those that leave a panel are cut off. "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

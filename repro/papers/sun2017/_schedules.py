@@ -10,7 +10,7 @@ import numpy as np
 
 from repro.experiment import Context, Result
 from repro.papers.sun2017._cluster import priced
-from repro.papers.sun2017.async_sgd import WAYS
+from repro.papers.sun2017._ways import WAYS
 from repro.published import load as load_published
 from repro.training.replay_task import Task
 from simulation import engines

@@ -23,31 +23,31 @@ Cost at scale ``paper``: a tenth of a CPU-second for a run of the clock; of the 
 updates cannot be computed together, and 3 for fifty.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from repro.compare import Answer, Claim, Model
+from repro.compare import Answer, Claim, Model, t_interval
 from repro.experiment import Arm, Context, Result
-from repro.plots.drawing import Drawing
+from repro.papers.sun2017._ways import WAYS
+from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
-from simulation.protocols import AsyncSGD, Protocol, SyncSGD
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "jft-300m"
-WAYS: dict[str, Callable[[int], Protocol]] = {
-    "async": AsyncSGD,
-    "sync": lambda workers: SyncSGD(workers, "parameter_servers"),
-    "one": lambda _: AsyncSGD(1),
-}
 # Settings of all arms that are the paper's own, by printed row.
 PRINTED = {
     "workers": "PS307.gpus", "servers": "PS307.servers", "batch_size": "PS308.batch", "categories": "PS296"
 }  # fmt: skip
 MONTH_S = 365.25 / 12 * 86_400
 Rule = Literal["sgd", "rmsprop"]
+NAMES = {"async": "asynchronous", "sync": "synchronous", "one": "one worker"}
+RULES: dict[Rule, str] = {"sgd": "SGD", "rmsprop": "RMSProp with momentum"}
 
 
 class Network(BaseModel):
@@ -162,9 +162,120 @@ def months(results: Results, way: str, network: str, side_pixels: int) -> list[f
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.sun2017._figures import asynchronous
+    """Staleness by network; months of the paper's run by network and side; held-out loss over examples by rule."""
+    from matplotlib.ticker import FuncFormatter
 
-    return asynchronous(results)
+    from repro.plots.style import axes, legend, plain_ticks
+
+    config = Config.model_validate(results.config)
+    rules = [rule for rule in RULES if rule in config.rates]
+    drawn, (staleness, months_ax, *losses) = axes(2, 2, width_in=11.0, height_in=8.6)
+    data: list[dict[str, Any]] = []
+    for line, network in enumerate(config.networks):
+        data += _staleness(staleness, results, config, network.name, line)
+    staleness.set_xlabel("staleness, updates")
+    staleness.set_ylabel("updates, %")
+    legend(staleness, title="links")
+    data += _months(months_ax, results, config)
+    told = []
+    for ax, rule in zip(losses, rules, strict=False):
+        for line, (way, name) in enumerate(learnt(config)):
+            rate = chosen_rate(results, config, way, name, rule)
+            if rate is None:
+                continue
+            arm = arm_name(way, name, rule, rate)
+            label = f"{NAMES[way]}, {name}" if way == "async" and len(config.networks) > 1 else NAMES[way]
+            marks = _loss_curves(ax, results, arm, line, f"{label} (rate {rate:g})")
+            data += [{"panel": "loss", "rule": rule, "way": way, "network": name, "rate": rate} | m for m in marks]
+            cases = results.where(rule=rule)[0]["test_cases"]
+            wrong = t_interval([100 * v / cases for v in results.values(arm, "test_errors").values()])[0]
+            told.append(f"{RULES[rule]}, {label}, {wrong:.1f} %{_at_an_end(config, rule, rate)}")
+        ax.set_yscale("log")
+        plain_ticks(ax.yaxis, (0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10))
+        ax.set_title(RULES[rule])
+        ax.set_xlabel("examples")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        ax.set_ylabel("held-out loss")
+        legend(ax, fontsize=9.5, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    for ax in losses[len(rules) :]:
+        ax.set_visible(False)
+    shown, seeds = results.rows[0], number_of(row["n"] for row in data if "n" in row)
+    caption = (
+        f"{shown['settings.workers']} workers on {shown['settings.servers']} parameter servers. Top left: staleness of "
+        "the asynchronous schedule by the speed of all links. Top right: the printed images and epochs at the "
+        "simulated pace; dashed: printed, recollected. Bottom: real gradients of those schedules on a small net, each "
+        f"way at its best rate on held-out cases; bold: means of {seeds} seeds, faint: each seed. Test errors at the "
+        f"end: {'; '.join(told)}. "
+    )
+    return Drawing(drawn, data, caption + results.scope)
+
+
+def _at_an_end(config: Config, rule: Rule, rate: float) -> str:
+    rates = config.rates[rule]
+    return " (rate at an end of its grid)" if len(rates) > 2 and rate in (min(rates), max(rates)) else ""
+
+
+def _loss_curves(ax: "Axes", results: Results, arm: str, line: int, label: str) -> list[dict[str, Any]]:
+    from repro.papers.sun2017._figures import row_of
+    from repro.plots.style import COLOURS, MARKERS
+
+    points: dict[int, dict[int, float]] = {}
+    for row in results.curves:
+        if row["arm"] == arm and row["step"]:
+            points.setdefault(row["step"], {})[row["seed"]] = row["value"]
+    colour, marker = COLOURS[line % len(COLOURS)], MARKERS[line % len(MARKERS)]
+    for seed in sorted({seed for found in points.values() for seed in found}):
+        own = [(examples, found[seed]) for examples, found in sorted(points.items()) if seed in found]
+        ax.plot(*zip(*own, strict=True), lw=0.9, alpha=0.4, color=colour)
+    marks = [(examples, *t_interval(list(found.values()))) for examples, found in sorted(points.items())]
+    ax.plot([m[0] for m in marks], [m[1] for m in marks], color=colour, marker=marker, ms=5, label=label)
+    return [row_of(mark, len(points[mark[0]])) for mark in marks]
+
+
+def _staleness(ax: "Axes", results: Results, config: Config, network: str, line: int) -> list[dict[str, Any]]:
+    from repro.plots.style import COLOURS
+
+    arm = clock_name("async", network, config.sides_pixels[0])
+    counts: dict[int, int] = {}
+    for row in results.table("staleness"):
+        if row["arm"] == arm:
+            counts[row["staleness"]] = counts.get(row["staleness"], 0) + row["updates"]
+    if not counts:
+        return []
+    total, values = sum(counts.values()), range(min(counts), max(counts) + 1)
+    shares = [100 * counts.get(value, 0) / total for value in values]
+    ax.stairs(shares, [v - 0.5 for v in (*values, values[-1] + 1)], color=COLOURS[line], lw=1.8, label=network)
+    return [
+        {"panel": "staleness", "network": network, "staleness": value, "percent": share}
+        for value, share in zip(values, shares, strict=True)
+    ]
+
+
+def _months(ax: "Axes", results: Results, config: Config) -> list[dict[str, Any]]:
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, legend, plain_ticks
+
+    data: list[dict[str, Any]] = []
+    labels = []
+    lines = {way: line for line, (way, _) in reversed(list(enumerate(learnt(config))))}  # as in the panels below
+    for position, (network, side) in enumerate((n, s) for n in config.networks for s in config.sides_pixels):
+        labels.append(f"{network.name}, {network.bytes_per_s / 1e6:,.0f} MB/s\n{side} pixels")
+        for way, name in NAMES.items():
+            found = months(results, way, network.name, side)
+            if found:
+                mean, line = t_interval(found)[0], lines[way]
+                label = None if position else name
+                ax.plot([mean], [position], MARKERS[line], color=COLOURS[line], ms=8, label=label)
+                data.append({"panel": "months", "network": network.name, "side_pixels": side, "way": way})
+                data[-1] |= {"mean": mean, "n": len(found)}
+    printed = load_published()["PS308.months"].value or 0.0
+    ax.axvline(printed, ls="--", color=PRINTED, lw=1.4, label="printed")
+    ax.set_xscale("log")
+    plain_ticks(ax.xaxis, (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100))
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_xlabel("months")
+    legend(ax, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    return data
 
 
 def claims(results: Results) -> Sequence[Answer]:

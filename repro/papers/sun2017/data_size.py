@@ -33,18 +33,23 @@ Cost at scale ``paper``: 10 (16 hidden units) to 20 (256) CPU-seconds a run of t
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from itertools import pairwise
+from math import log10, sqrt
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from repro.compare import Answer, Claim, NotRun
+from repro.compare import Answer, Claim, NotRun, t_interval
 from repro.experiment import BY_ARM, Arm, Context, Result
-from repro.papers.sun2017._laws import Points, fit_log, fit_power, left_out_error
-from repro.plots.drawing import Drawing
+from repro.papers.sun2017._laws import Points, fit_log, fit_power, fit_saturating, left_out_error, rms
+from repro.plots.drawing import Drawing, number_of
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
 from repro.training.settings import Training
+
+if TYPE_CHECKING:
+    from repro.plots.style import Mark
 
 DATA = {"quick": BY_ARM, "paper": BY_ARM, "cluster": BY_ARM}
 PRINTED_DATA = "jft-300m"
@@ -171,15 +176,93 @@ def law_error(points: Points) -> float:
 
 def printed_gains(printed: Mapping[str, Published]) -> list[float]:
     """The paper's own gains in points of COCO mAP a decade of images, from fewer to more images."""
-    from math import log10
-
     return [(printed[id].value or 0.0) / log10(more / fewer) for id, (fewer, more) in PRINTED_GAINS.items()]
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.sun2017._figures import data_sizes
+    """A row a data set: accuracy over examples with two laws, gain a decade, and the control of equal epochs."""
+    from repro.papers.sun2017._figures import row_of
+    from repro.plots.style import COLOURS, axes, legend, plain_ticks, with_intervals
 
-    return data_sizes(results)
+    config = Config.model_validate(results.config)
+    rows = len(config.tasks)
+    drawn, panels = axes(3, rows, width_in=14.0, height_in=0.5 + 4.1 * rows)
+    data: list[dict[str, Any]] = []
+    told = []
+    for number, task in enumerate(config.tasks):
+        accuracy, gains, control = panels[3 * number : 3 * number + 3]
+        for line, net in enumerate(config.nets):
+            runs = accuracies(results, config, task.data, net.name)
+            if not runs:
+                continue
+            where = {"data": task.data, "net": net.name}
+            marks = _over_sizes(list(runs.values()))
+            with_intervals(accuracy, marks, line, net.name, joined=False)
+            data += [where | {"panel": "accuracy"} | row_of(mark, len(runs)) for mark in marks]
+            mean = {int(n): value for n, value, _, _ in marks}
+            fine = [config.sizes[0] * (config.sizes[-1] / config.sizes[0]) ** (k / 60) for k in range(61)]
+            straight, bent = fit_log(mean), fit_saturating(mean)
+            accuracy.plot(fine, [straight.accuracy(n) for n in fine], color=COLOURS[line], lw=1.4)
+            accuracy.plot(fine, [bent.accuracy(n) for n in fine], color=COLOURS[line], ls=":", lw=1.4)
+            steps = [
+                (sqrt(n * more), *t_interval([(r[more] - r[n]) / log10(more / n) for r in runs.values()]))
+                for n, more in pairwise(config.sizes)
+            ]
+            with_intervals(gains, steps, line, net.name)
+            gains.axhline(straight.slope, color=COLOURS[line], lw=1.0, ls="--")
+            data += [where | {"panel": "gain"} | row_of(mark, len(runs)) for mark in steps]
+            controlled = accuracies(results, config, task.data, net.name, equal_epochs=True)
+            control.plot(list(mean), list(mean.values()), color=COLOURS[line])
+            if controlled:
+                equal = _over_sizes(list(controlled.values()))
+                with_intervals(control, equal, line, joined=False)
+                control.plot([m[0] for m in equal], [m[1] for m in equal], color=COLOURS[line], ls="--")
+                data += [where | {"panel": "equal epochs"} | row_of(mark, len(controlled)) for mark in equal]
+            told.append(_told(task.data, net.name, list(runs.values())))
+        for ax in (accuracy, gains, control):
+            ax.set_xscale("log")
+            plain_ticks(ax.xaxis, config.sizes)
+            ax.set_xlabel("training examples")
+        for ax in (accuracy, control):  # an interval of few seeds may reach beyond what an accuracy can be
+            low, high = ax.get_ylim()
+            ax.set_ylim(max(0.0, low), min(101.0, high))
+        accuracy.set_ylabel(f"{task.data}: test accuracy, %")
+        gains.set_ylabel("gain a decade of examples, points")
+        gains.set_ylim(bottom=min(0.0, gains.get_ylim()[0]))
+        control.set_ylabel("test accuracy, %")
+        control.plot([], [], color="#444444", label="equal updates")
+        control.plot([], [], color="#444444", ls="--", label="equal epochs")
+        legend(accuracy, title="net")
+        legend(control)
+    printed = ", ".join(f"{gain:.1f}" for gain in printed_gains(load_published()))
+    ends = sum(row["learning_rate"] in (min(config.rates), max(config.rates)) for row in results.rows)
+    at_ends = f"Rate at an end of the grid: {ends} of {len(results.rows)} runs. " if len(config.rates) > 2 else ""
+    caption = (
+        "Left: test accuracy against training examples at equal updates; solid: straight line over the logarithm, "
+        "dotted: power law of the error with a floor, both fitted to the means. Middle: accuracy gained a decade "
+        "between neighbouring sizes; dashed: the straight line's. Right: the same sweep at equal epochs, where fewer "
+        f"examples are fewer updates. 95 % t-intervals over {number_of(row['n'] for row in data)} seeds. "
+        f"{' '.join(told)} Printed for JFT-300M, in points of COCO mAP a decade: {printed}. {at_ends}"
+    )
+    return Drawing(drawn, data, caption + results.scope)
+
+
+def _over_sizes(runs: list[dict[int, float]]) -> list["Mark"]:
+    return [(n, *t_interval([run[n] for run in runs])) for n in runs[0]]
+
+
+def _told(data: str, net: str, runs: list[dict[int, float]]) -> str:
+    """The fits of a net in words, for the caption."""
+    gained, low, high = t_interval([slope(run) for run in runs])
+    interval = "" if low is None or high is None else f" ({low:.1f} to {high:.1f})"
+    missed = [t_interval([left_out_error(run, fit) for run in runs])[0] for fit in (fit_log, fit_power, fit_saturating)]
+    bend = t_interval([fit_saturating(run).bend for run in runs])[0]
+    left = t_interval([rms(fit_log(run), run) for run in runs])[0]
+    return (
+        f"{data}, {net}: {gained:.1f}{interval} points a decade, r.m.s. {left:.1f} off the line, exponent of the power "
+        f"law with a floor {bend:.2f}; largest size predicted from the others by line, power law, power law with a "
+        f"floor: {', '.join(f'{value:+.1f}' for value in missed)} points."
+    )
 
 
 def claims(results: Results) -> Sequence[Answer]:

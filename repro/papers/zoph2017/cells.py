@@ -26,11 +26,11 @@ Cost at scale ``paper``: 50 to 65 CPU-seconds a run, 36 runs.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from repro.compare import Answer, Claim
+from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
@@ -199,9 +199,55 @@ def best_random(results: Results, config: Config) -> str | None:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.zoph2017._figures import cells
+    """Test error of each pair of cells, single runs and means, and multiply-adds beside their names."""
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, legend
 
-    return cells(results, Config.model_validate(results.config))
+    config = Config.model_validate(results.config)
+    drawn, (ax,) = axes(width_in=8.5, height_in=4.4)
+    data: list[dict[str, Any]] = []
+    ticks: list[str] = []
+    best = best_random(results, config)
+    random_means = []
+    for position, name in enumerate((SEARCHED, *rivals(config))):
+        random = name != SEARCHED
+        found = [row for row in results.rows if row["settings.cells"] == name]
+        label = name.replace("_", " ") if random else "NASNet-A"
+        ticks.append(label + (f"\n{found[0]['multiply_adds'] / 1e6:.2f} M" if found else ""))
+        values = list(percent_wrong(results, config, name).values())
+        own = own_rate(results, config, name)
+        if not values or own is None:
+            continue
+        mean, low, high = t_interval(values)
+        random_means += [mean] if random else []
+        number = 1 if random else 0
+        spread = [position - 0.2 + 0.08 * (i - (len(values) - 1) / 2) for i in range(len(values))]
+        ax.plot(spread, values, MARKERS[number], color=COLOURS[number], alpha=0.4, ms=6)
+        error = None if low is None or high is None else [[mean - low], [high - mean]]
+        ax.errorbar(
+            [position + 0.1], [mean], yerr=error, fmt=MARKERS[number], color=COLOURS[number], ms=9, capsize=4,
+            label=("searched", "drawn at random")[number] if position < 2 else None,
+        )  # fmt: skip
+        text = f"{mean:.1f}" + (" *" if name == best else "")
+        ax.annotate(text, (position + 0.1, mean), (8, 6), textcoords="offset points", fontsize=10)
+        data.append({"cells": name, "mean": mean, "low": low, "high": high, "n": len(values), "rate": own[0]})
+    if random_means:
+        middle = sum(random_means) / len(random_means)
+        ax.axhline(middle, color=PRINTED, ls=":", label="mean of the random ones")
+        data.append({"cells": "random", "mean": middle})
+    ax.set_xticks(range(len(ticks)), ticks)
+    ax.grid(axis="x", visible=False)
+    ax.set_xlim(-0.5, len(ticks) - 0.4)
+    ax.set_xlabel("cells and multiply-adds")
+    ax.set_ylabel("test error, %")
+    ax.margins(y=0.12)
+    legend(ax, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    caption = (
+        "Test error of nets made of NASNet-A's cells and of cells drawn at random from the same space, with nearly "
+        "equal multiply-adds, each at its own learning rate chosen on held-out training cases. Small marks: single "
+        f"runs; large marks: means with 95 % t-intervals, n = {config.seeds} seeds. *: the random pair with the fewest "
+        "held-out errors. "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -78,6 +78,7 @@ NETS = {
     "7 @ 2304": Printed("PS379", 7, 2304, 32, 10),
 }
 RIVALS = {"PS391": "SENet", "PS392": "ShuffleNet 2x", "PS393": "MobileNet"}
+RIVALS_AT = {"PS391": (-20, -13), "PS392": (9, -5), "PS393": (9, 6)}  # points from the mark: two are neighbours
 UNVERIFIED = (
     "PS381", "PS381.parameters", "PS382", "PS382.parameters",
     *(f"PS{row}.{what}" for row in (389, 390) for what in ("top1", "top5", PARAMETERS, MULTIPLY_ADDS)),
@@ -172,9 +173,68 @@ def _rows(results: Results) -> dict[str, list[dict[str, Any]]]:
 
 
 def figure(results: Results) -> Drawing:
-    from repro.papers.zoph2017._figures import complexity
+    """Printed top-1 error against multiply-adds, and where multiply-adds and parameters of each net sit."""
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, legend, plain_ticks
+    from repro.published import load
 
-    return complexity(results, {name: rows[0] for name, rows in _rows(results).items()})
+    rows = {name: judged for name, (judged, *_) in _rows(results).items()}
+    printed = load()
+    drawn, (left, middle, right) = axes(3, width_in=13.5, height_in=4.6)
+    data: list[dict[str, Any]] = []
+
+    def value(id: str) -> float:
+        return printed[id].value or 0.0
+
+    on_imagenet = [name for name in rows if f"{NETS[name].id}.{MULTIPLY_ADDS}" in printed]
+    for number, name in enumerate(on_imagenet):
+        stem = NETS[name].id
+        error, theirs = 100 - value(f"{stem}.top1"), value(f"{stem}.{MULTIPLY_ADDS}")
+        ours = rows[name][MULTIPLY_ADDS] / 1e6
+        first = number == 0
+        left.plot([ours], [error], MARKERS[0], color=COLOURS[0], ms=8, label="NASNet-A, counted" if first else None)
+        left.plot([theirs], [error], "x", color=PRINTED, ms=9, mew=2, label="printed" if first else None)
+        left.annotate(name, (ours, error), (0, 10), textcoords="offset points", ha="center", color=COLOURS[0])
+        data.append({"net": name, "top1_error": error, "multiply_adds_M": ours, "printed_M": theirs})
+    for stem, name in RIVALS.items():
+        error, theirs = 100 - value(f"{stem}.top1"), value(f"{stem}.{MULTIPLY_ADDS}")
+        left.plot([theirs], [error], "x", color=PRINTED, ms=9, mew=2)
+        left.annotate(name, (theirs, error), RIVALS_AT[stem], textcoords="offset points", color=PRINTED, va="center")
+        data.append({"net": name, "top1_error": error, "printed_M": theirs})
+    left.set_xscale("log")
+    left.set_xlim(150, 90_000)
+    plain_ticks(left.xaxis, (200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000))
+    left.tick_params(axis="x", labelrotation=45)
+    left.margins(y=0.12)
+    left.set_xlabel("multiply-adds, millions")
+    left.set_ylabel("printed top-1 error, %")
+    legend(left, loc="upper right", bbox_to_anchor=(1.0, 0.88))
+
+    names = list(rows)[::-1]
+    for ax, quantity, words in ((middle, MULTIPLY_ADDS, "multiply-adds"), (right, PARAMETERS, "parameters")):
+        starts = [0.0] * len(names)
+        for number, (kind, label) in enumerate(KINDS.items()):
+            shares = [100 * rows[name][f"{quantity}_{kind}"] / rows[name][quantity] for name in names]
+            colour = "#999999" if kind == NORMALISATION else COLOURS[number]
+            ax.barh(names, shares, left=starts, color=colour, height=0.68, label=label)
+            starts = [start + share for start, share in zip(starts, shares, strict=True)]
+            data += [
+                {"net": name, "quantity": quantity, "kind": kind, "share_percent": share}
+                for name, share in zip(names, shares, strict=True)
+            ]
+        ax.set_xlim(0, 100)
+        ax.grid(axis="y", visible=False)
+        ax.set_xlabel(f"share of {words}, %")
+    right.set_yticks(range(len(names)), [""] * len(names))
+    handles, labels = middle.get_legend_handles_labels()
+    drawn.legend(handles, labels, ncols=6, loc="outside upper center", fontsize=10, columnspacing=1.0, handlelength=1.2)
+    search = {metric: next(iter(results.values("counts", metric).values())) for metric in ("gpu_hours", "usd")}
+    caption = (
+        "Left: printed top-1 error of the nets on ImageNet against multiply-adds of one image, as counted here and as "
+        "printed; the rivals are as the paper cites them. Middle and right: the layers that multiply-adds and "
+        f"parameters belong to. Finding the cells took {search['gpu_hours']:,.0f} GPU-hours, or "
+        f"${search['usd'] / 1e3:,.0f} thousand at the simulator's price for {results.config['priced_on']}. "
+    )
+    return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -1,0 +1,47 @@
+"""The answers that both tasks share."""
+
+from repro.compare import Answer, Claim
+from repro.papers.botha2017._arms import Config, base_name
+from repro.results import Results
+
+WORST_LOSS = 0.2  # points that 8 bits may cost
+
+
+def eight_bits(results: Results, name: str) -> list[Answer]:
+    """What 8 bits cost and save, at the base net; the rule stands before the runs."""
+    config = Config.model_validate(results.config)
+    base = base_name(config)
+    exact, coarse = (results.values(base, metric) for metric in ("test_accuracy", "test_accuracy_8bit"))
+    stored, whole = (results.values(base, metric) for metric in ("bytes", "float_bytes"))
+    setting = f"{config.base.buckets} buckets, {config.base.dimension} numbers an embedding"
+    return [
+        Claim(
+            f"PS360.{'loss' if name == 'tagging' else f'loss_{name}'}",
+            "accuracy from 8 bits less accuracy in float32",
+            tuple(coarse[seed] - exact[seed] for seed in sorted(coarse.keys() & exact.keys())),
+            null=-WORST_LOSS,
+            setting=setting,
+            unit="points",
+        ),
+        Claim(
+            f"PS360.{name}",
+            "size in float32 over size in 8 bits, on disk",
+            tuple(whole[seed] / stored[seed] for seed in sorted(stored.keys() & whole.keys())),
+            null=3.0,
+            setting=setting,
+            unit="x",
+            departures="null 3 for a printed 4: a scale of 32 bits a row is counted in",
+            published=4.0,
+        ),
+        Claim(
+            f"PS362.{name}",
+            "size in 8 bits, on disk",
+            tuple(value / 1e6 for value in stored.values()),
+            null=3.0,
+            direction="less",
+            setting=setting,
+            unit="MB",
+            published=None,
+            published_high=3.0,
+        ),
+    ]
