@@ -104,8 +104,10 @@ def _run(arguments: argparse.Namespace) -> None:
     if unknown := sorted(set(arguments.seed or []) - {run.seed for run in chosen}):
         count = sum(run.arm.name == arguments.arm for run in runs)
         raise UserError(f"{section.name} {arguments.arm}: seeds are 0 to {count - 1}, not {unknown[0]}")
-    for run in chosen:
-        runner.execute(scale, run, again=arguments.again)
+    kept = sum(not runner.execute(scale, run, again=arguments.again) for run in chosen)
+    if kept:
+        folder = runner.RESULTS / section.folder(scale.name)
+        print(f"{kept} of {len(chosen)} runs are on record in {folder}; --again makes them anew", file=sys.stderr)
     if arguments.draw:
         _draw_each(scale, [section])
 

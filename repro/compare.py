@@ -28,13 +28,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from repro.comparison_rows import COLUMNS, KINDS, VERDICTS, Row, counts, markdown, read, write
+from repro.comparison_rows import COLUMNS, KINDS, VERDICTS, Row, counts, read, write
 from repro.errors import UserError
 from repro.published import Published, stem_of
 
 __all__ = [
     "COLUMNS", "KINDS", "VERDICTS", "Answer", "Claim", "Model", "NotRun", "Row", "Value",
-    "complete", "counts", "judge", "markdown", "read", "t_interval", "write",
+    "complete", "counts", "judge", "read", "t_interval", "write",
 ]  # fmt: skip
 
 LEAST_SEEDS = 3  # for a value to count as reproduced
@@ -184,14 +184,25 @@ def judge(
     )  # fmt: skip
 
 
-def complete(rows: Iterable[Row], published: Mapping[str, Published], papers: Iterable[str]) -> list[Row]:
-    """A ``not_run`` row for each printed result of these papers that none of ``rows`` speaks to."""
+def complete(
+    rows: Iterable[Row], published: Mapping[str, Published], waiting: Mapping[str, Sequence[str]]
+) -> list[Row]:
+    """A ``not_run`` row for each printed result that none of ``rows`` speaks to.
+
+    ``waiting`` maps each paper of the scale to its experiments that have no run on record yet: one of them may speak
+    to it one day.
+    """
     spoken = {stem_of(row.id, published) for row in rows}
-    wanted = set(papers)
+
+    def reason(paper: str) -> str:
+        if not waiting[paper]:
+            return "no experiment of this scale speaks to it"
+        return f"no experiment on record speaks to it; not run yet: {', '.join(waiting[paper])}"
+
     return [
-        _not_run(printed.id, printed, "no experiment of this scale speaks to it")
+        _not_run(printed.id, printed, reason(printed.paper))
         for printed in published.values()
-        if printed.role == "result" and printed.paper in wanted and printed.id not in spoken
+        if printed.role == "result" and printed.paper in waiting and printed.id not in spoken
     ]
 
 

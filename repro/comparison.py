@@ -22,20 +22,29 @@ def comparison_path(scale: Scale) -> Path:
 def compare_scale(scale: Scale) -> Iterator[str]:
     """Write the scale's comparison; yields what a user should know: where it is, and which rows are old."""
     asked: dict[Path, set[str]] = {}
+    waiting: dict[str, list[str]] = {paper: [] for paper in sorted(scale.papers)}
     for section in scale.sections():
         runner.collect(scale, section)
-        asked[runner.RESULTS / section.folder(scale.name)] = {run.digest for run in scale.runs(section)}
+        folder = runner.RESULTS / section.folder(scale.name)
+        asked[folder] = {run.digest for run in scale.runs(section)}
+        if not (folder / "meta.json").exists():
+            waiting[section.paper].append(section.experiment)
     published = load_published()
     rows: list[compare.Row] = []
-    papers = set(scale.papers)
+    aged: list[tuple[int, int]] = []  # rows made by other sources, of all, by experiment
     for folder in sorted(path.parent for path in (runner.RESULTS / scale.name).glob("*/*/meta.json")):
         found = results.load(folder)
         if found is None:
             continue
         rows += _rows(found, published)
-        yield from _aged(found)
+        aged.append((_aged(found), len(found.timing)))
         yield from _unasked(found, asked.get(folder))
-    rows += compare.complete(rows, published, sorted(papers))
+    rows += compare.complete(rows, published, waiting)
+    if scale.name != "quick" and (old := sum(count for count, _ in aged)):
+        yield (
+            f"{old} of {sum(count for _, count in aged)} rows were made by other sources than today's; "
+            f"they stay on record (run --again makes them anew)"
+        )
     path = comparison_path(scale)
     compare.write(path, rows)
     counts: dict[str, int] = {}
@@ -74,13 +83,7 @@ def _unasked(found: Results, asked: set[str] | None) -> Iterator[str]:
         yield f"{found.folder}: {others} of {len(found.rows)} rows were made with other settings than the config's"
 
 
-def _aged(found: Results) -> Iterator[str]:
-    """Rows on record stay when sources change; the user is told."""
-    name = f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}"
-    now = machine.sources_digest(name)
-    old = sum(str(row["sources"]) != now for row in found.timing)
-    if old and found.scale != "quick":
-        yield (
-            f"{found.folder}: {old} of {len(found.timing)} rows were made by other sources than today's; "
-            f"they stay on record (--again makes them anew)"
-        )
+def _aged(found: Results) -> int:
+    """How many rows were made by sources that have changed since; they stay on record, and the user is told."""
+    now = machine.sources_digest(f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}")
+    return sum(str(row["sources"]) != now for row in found.timing)

@@ -1,10 +1,9 @@
-"""``comparison.csv``: one row an answer, written and read whole; its rows as a Markdown table and as counts.
+"""``comparison.csv``: one row an answer, written and read whole; counts of its verdicts.
 
 Which verdict a row bears is decided in ``repro.compare`` alone.
 """
 
 import itertools
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,7 +17,6 @@ VERDICTS = (
     "reproduced", "differs", "holds", "fails", "within", "outside", "undecided", "not_judged", "not_run",
 )  # fmt: skip
 _REMEDY = "make it anew with python -m repro compare"
-_SETTING_WIDTH = 72  # characters of a setting that the Markdown table shows
 
 
 @dataclass(frozen=True)
@@ -78,23 +76,6 @@ def read(path: Path) -> list[Row]:
     return [_parsed(path, line, cells) for line, cells in read_table(path, COLUMNS, _REMEDY)]
 
 
-def markdown(rows: Iterable[Row]) -> str:
-    """The rows as a Markdown table: printed number with its band, ours with interval and n, verdict."""
-    lines = ["| id | what | printed (band) | ours (95 % interval, n) | verdict |", "|---|---|---|---|---|"]
-    for row in sorted(rows, key=lambda row: row.id):
-        printed = _shown(row.published, row.published_low, row.published_high)
-        if row.confidence == "unverified":
-            printed = f"{printed} *unverified*".lstrip()
-        ours = _shown(row.ours, row.ours_low, row.ours_high)
-        ours = f"{ours or 'not finite'}, n = {row.ours_n}" if row.ours_n else ""
-        what = f"{row.quantity} [{row.unit}]" if row.unit else row.quantity
-        if row.setting:
-            what += f"; {textwrap.shorten(row.setting, _SETTING_WIDTH, placeholder=' ...')}"
-        cells = (row.id, what, printed, ours, row.verdict.replace("_", " "))
-        lines.append("| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def counts(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
     """Number of rows by paper and verdict, papers by name, verdicts in the order of ``VERDICTS``."""
     found: dict[str, dict[str, int]] = {}
@@ -122,19 +103,3 @@ def _parsed(path: Path, line: int, cells: list[str]) -> Row:
     one_of(path, line, "kind", row["kind"], KINDS, _REMEDY)
     one_of(path, line, "verdict", row["verdict"], VERDICTS, _REMEDY)
     return Row(**row)
-
-
-def _shown(value: float | None, low: float | None, high: float | None) -> str:
-    """``67 (51 to 83)``; a range without a value as ``2.5 to 4``, a threshold as ``8 or more``."""
-    match low, high:
-        case None, None:
-            ends = ""
-        case _, None:
-            ends = f"{low:.4g} or more"
-        case None, _:
-            ends = f"{high:.4g} or less"
-        case _:
-            ends = f"{low:.4g} to {high:.4g}"
-    if value is None:
-        return ends
-    return f"{value:.4g} ({ends})" if ends else f"{value:.4g}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro import compare, config
+from repro import compare, config, runner
 from repro.bench import BENCH
 from repro.data import sources
 from repro.errors import UserError
@@ -100,14 +100,25 @@ def table() -> str:
 
 
 def minutes() -> str:
-    """Minutes of every paper on record, from timing.csv."""
-    lines = ["| paper | runs on record | minutes of one core or GPU |", "| --- | ---: | ---: |"]
-    totals: dict[str, tuple[int, float]] = {}
+    """Runs of every paper at scale paper, those on record and those still to do, and the minutes from timing.csv."""
+    done: dict[str, tuple[int, float]] = {}
     for meta, timing in _studies():
-        runs, seconds = totals.get(str(meta["paper"]), (0, 0.0))
-        totals[str(meta["paper"])] = runs + len(timing), seconds + sum(row["seconds"] for row in timing)
-    totals["all"] = sum(runs for runs, _ in totals.values()), sum(seconds for _, seconds in totals.values())
-    lines += [f"| `{paper}` | {runs} | {seconds / 60:.0f} |" for paper, (runs, seconds) in totals.items()]
+        runs, seconds = done.get(str(meta["paper"]), (0, 0.0))
+        done[str(meta["paper"])] = runs + len(timing), seconds + sum(row["seconds"] for row in timing)
+    scale = config.load(CONFIG)
+    lines = [
+        "| paper | runs on record | minutes of one core or GPU | runs to do | in |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    to_do = 0
+    for paper, sections in scale.papers.items():
+        missing = {name: len(runner.missing(scale, section, RESULTS)) for name, section in sections.items()}
+        runs, seconds = done.get(paper, (0, 0.0))
+        to_do += sum(missing.values())
+        places = ", ".join(f"`{name}`" for name, count in missing.items() if count)
+        lines.append(f"| `{paper}` | {runs} | {seconds / 60:.0f} | {sum(missing.values()) or ''} | {places} |")
+    runs, seconds = (sum(column) for column in zip(*done.values(), strict=True)) if done else (0, 0.0)
+    lines.append(f"| `all` | {runs} | {seconds / 60:.0f} | {to_do or ''} | |")
     return "\n".join(lines) + "\n"
 
 
@@ -150,6 +161,10 @@ def _table(rows: Iterable[compare.Row]) -> str:
 def _line(row: compare.Row) -> str:
     what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
     printed = _interval(row.published, row.published_low, row.published_high)
+    if row.confidence == "unverified" and printed:
+        printed += ", unverified"
+    elif row.kind == "claim" and printed and row.verdict != "not_judged":
+        printed += ", not judged"  # what is judged is the claim in the row's words
     ours = f"{_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''}"
     mark = MARK.get(row.verdict, "·")
     cells = (

@@ -49,17 +49,26 @@ def missing(scale: Scale, section: Section, root: Path = RESULTS) -> list[Run]:
     return [run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())]
 
 
-def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> None:
-    """Do a run unless it is done, and put its row on record.
+def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> bool:
+    """Do a run unless it is done, and put its row on record; false if its row was there already.
 
     ``again`` does it anew even when its row or its folder is there; what it needs is not done anew.
     """
     section = scale.papers[run.paper][run.experiment]
     folder = root / section.folder(scale.name)
     known = results.recorded(folder).get((run.arm.name, run.seed), set())
-    if again or run.digest not in known:
-        record = _finished(scale, run, again=again)
-        _put(scale, section, run, record, root)
+    if run.digest in known and not again:
+        return False
+    if not again and (left := _left(result_file(run))) is not None:
+        print(f"{run.name}: finished before, in {work_folder(run)}{_by_others(run, left)}", file=sys.stderr)
+    _put(scale, section, run, _finished(scale, run, again=again), root)
+    return True
+
+
+def _by_others(run: Run, record: Mapping[str, Any]) -> str:
+    sources = machine.sources_digest(module_of(run.paper, run.experiment).__name__)
+    same = record.get("timing", {}).get("sources") == sources
+    return "" if same else ", by other sources than today's (--again makes it anew)"
 
 
 def collect(scale: Scale, section: Section, root: Path = RESULTS) -> None:

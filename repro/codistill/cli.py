@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from repro.codistill.settings import RunFile, load_run
 from repro.codistill.work import told, work
@@ -55,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    return work(load_run(arguments.run), arguments.group)
+    run = load_run(arguments.run)
+    status = work(run, arguments.group)
+    if not status and os.environ.get("RANK", "0") == "0":
+        _tell(run, [arguments.group] if arguments.group is not None else range(run.protocol.groups))
+    return status
 
 
 def _launch(arguments: argparse.Namespace) -> int:
@@ -63,16 +66,18 @@ def _launch(arguments: argparse.Namespace) -> int:
 
     run = load_run(arguments.run)
     launch(run, arguments.restarts)
-    for group, ended in sorted(_ended(run).items()):
-        print(json.dumps({"group": group, "updates": ended["updates"], "metrics": ended["metrics"]}))
+    _tell(run, range(run.protocol.groups))
     return 0
 
 
-def _ended(run: RunFile) -> dict[int, dict[str, Any]]:
+def _tell(run: RunFile, groups: Iterable[int]) -> None:
+    """A line a group that has ended: what it learnt. The same stands in its folder, with the curves."""
     from repro.codistill.shared import GroupFolder
 
-    found = {g: GroupFolder(run.folder, g).ended() for g in range(run.protocol.groups)}
-    return {g: ended for g, ended in found.items() if ended is not None}
+    for group in groups:
+        ended = GroupFolder(run.folder, group).ended()
+        if ended is not None:
+            print(json.dumps({"group": group, "updates": ended["updates"], "metrics": ended["metrics"]}))
 
 
 def _schedule(arguments: argparse.Namespace) -> int:

@@ -97,7 +97,8 @@ def test_run_list_draw_compare(repro, printed):
     ]  # fmt: skip
     assert "3/8 runs" not in repro("list", *CONFIG)[1], "what was needed is finished and not yet on record"
     assert repro("run", "toy.coin", *CONFIG)[0] == 0
-    assert repro("run", "toy.coin", *CONFIG) == (0, "", ""), "finished runs are skipped in silence"
+    told = "8 of 8 runs are on record in results/quick/toy/coin; --again makes them anew\n"
+    assert repro("run", "toy.coin", *CONFIG) == (0, "", told), "finished runs are skipped"
     _, out, _ = repro("list", "toy.coin", *CONFIG)
     assert "8/8 runs" in out
     assert "    toss.fair                  seeds 0-2, 0.0 s a run" in out
@@ -139,6 +140,21 @@ def test_comparing_tells_of_rows_with_other_settings_and_of_older_sources(repro,
     out = repro("compare", *CONFIG)[1]
     assert "3 of 8 rows were made with other settings" in out
     assert "8 of 8 rows were made by other sources than today's" in out
+
+
+def test_what_is_on_record_or_in_the_cache_is_said_to_be(repro, toy_scale):
+    toy_scale()
+    words = ("run", "toy.coin", "--arm", "toss", *CONFIG)
+    repro(*words)
+    folder = Path("results/quick/toy/coin")
+    assert repro(*words)[2] == f"3 of 3 runs are on record in {folder}; --again makes them anew\n"
+    for path in folder.iterdir():
+        path.unlink()
+    told = repro(*words)[2].splitlines()
+    assert len(told) == 3
+    assert all(line.startswith("toy.coin toss seed ") and ": finished before, in " in line for line in told)
+    assert not any("other sources" in line for line in told)
+    assert "other sources" not in repro(*words, "--again")[2]
 
 
 def test_a_loss_that_is_no_number_is_one_line(repro, toy_scale):

@@ -262,11 +262,14 @@ def test_not_run_says_why() -> None:
 
 def test_complete_adds_the_results_nobody_spoke_to() -> None:
     rows = [judge(Value("P-1.soft", (60.0,)), PUBLISHED), judge(NotRun("P-2", "x"), PUBLISHED)]
-    added = compare.complete(rows, PUBLISHED, ["p1"])
+    added = compare.complete(rows, PUBLISHED, {"p1": []})
     assert [row.id for row in added] == ["P-3", "P-4", "P-1.part"]  # no setting, no other paper
     assert {(row.kind, row.verdict) for row in added} == {("not_run", "not_run")}
-    assert compare.complete(rows + added, PUBLISHED, ["p1"]) == []
-    assert compare.complete([], PUBLISHED, []) == []
+    assert {row.departures for row in added} == {"no experiment of this scale speaks to it"}
+    assert compare.complete(rows + added, PUBLISHED, {"p1": []}) == []
+    assert compare.complete([], PUBLISHED, {}) == []
+    later = compare.complete(rows, PUBLISHED, {"p1": ["churn", "tails"]})
+    assert {row.departures for row in later} == {"no experiment on record speaks to it; not run yet: churn, tails"}
 
 
 # --- comparison.csv
@@ -374,29 +377,7 @@ def test_every_cut_that_leaves_a_broken_line_is_noticed(written: Path) -> None:
                 compare.read(written)
 
 
-# --- what people read
-
-
-def test_markdown_shows_band_interval_n_and_marks() -> None:
-    answers = (
-        Value("P-1.b", (60.0, 70.0, 80.0)),
-        Value("P-4", (9.0,)),
-        Model("P-3", (70.0,)),
-        NotRun("P-2", "x"),
-        Claim("P-1.c", "a | b", (1.0, 1.5, 2.0)),
-        Value("P-1", (math.inf,)),
-    )
-    text = compare.markdown(judge(answer, PUBLISHED) for answer in answers)
-    assert text.splitlines() == [
-        "| id | what | printed (band) | ours (95 % interval, n) | verdict |",
-        "|---|---|---|---|---|",
-        "| P-1 | test errors [errors]; T=20 | 67 (51 to 83) | not finite, n = 1 | undecided |",
-        "| P-1.b | test errors [errors]; T=20 | 67 (51 to 83) | 70 (45.16 to 94.84), n = 3 | reproduced |",
-        "| P-1.c | a \\| b; claimed > 0 |  | 1.5 (0.2579 to 2.742), n = 3 | holds |",
-        "| P-2 | test errors [errors]; T=20 | 67 |  | not run |",
-        "| P-3 | test errors [errors]; T=20 | 67 (51 to 83) *unverified* | 70, n = 1 | not judged |",
-        "| P-4 | test errors [errors]; T=20 | 8 or more | 9, n = 1 | undecided |",
-    ]
+# --- counts
 
 
 def test_counts_by_paper_and_verdict() -> None:

@@ -7,9 +7,10 @@ errors in this experiment's rows, summed over the temperatures tried (a test com
 the best of its own grid.
 
 Departures: one seed a cell, so that a difference of fewer than about two square roots of the errors is noise; all
-arms get the same number of tries instead. Some of the best rates lie at an end of their grid. The recorded students
-of this experiment share the first rows of their initial weights with the teacher, which has the same seed; those of
-all other experiments are keyed apart. Cost at scale ``paper``: about an hour of one core.
+arms get the same number of tries instead. Only students on labels were best at the highest rate; for them alone the
+grid goes on. The recorded students of this experiment share the first rows of their initial weights with the teacher,
+which has the same seed; those of all other experiments are keyed apart. Cost at scale ``paper``: about an hour of
+one core.
 """
 
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def figure(results: Results) -> Drawing:
             if row[f"{SETTING}hidden"] == hidden:
                 kind = str(row["arm"]).split(".rate")[0].split(".", 1)
                 rate, errors = row[f"{SETTING}training.learning_rate"], row["validation_errors"]
-                name = kind[1] if kind[0].startswith("units") else kind[0]
+                name = words(kind[1]) if kind[0].startswith("units") else kind[0]
                 lines.setdefault(name, []).append((rate, errors))
                 data.append({"hidden": hidden, "net": name, "learning_rate": rate, "validation_errors": errors})
         for number, (name, points) in enumerate(sorted(lines.items())):
@@ -125,10 +126,17 @@ def figure(results: Results) -> Drawing:
     held_out = results.config["held_out"]
     caption = (
         f"Errors on {held_out:,} training cases held out, over the learning rates tried for every net and kind of "
-        "target (tN: soft targets at temperature N). One seed a point. Points above twice the best of a panel are "
+        "target. One seed a point (n = 1). Points above twice the best of a panel are "
         "cut off: there the net did not learn. "
     )
     return Drawing(drawn, data, caption + results.scope)
+
+
+def words(kind: str) -> str:
+    """``soft_hard.t20`` as people say it."""
+    target, _, temperature = kind.partition(".t")
+    said = {"hard": "labels", "soft": "soft targets", "soft_hard": "soft targets and labels"}[target]
+    return f"{said}, T = {temperature}" if temperature else said
 
 
 def claims(results: Results) -> Sequence[Answer]:

@@ -13,7 +13,7 @@ many parameters is fitted too, and both predict each batch size from the others.
 
 The rule, set before the runs: the law holds up if its error on left-out batch sizes is below the power law's, and the
 critical batch grows if its logarithm is higher at the lowest target than at the highest. The printed 200 is secondary
-and without a band: shown, not judged.
+and without a band: shown, and undecided.
 
 Departures: a net of one hidden layer where they had a convolutional one; targets of our own, theirs being unknown to
 us; theirs is an average over training, ours that of reaching a target from the start. Rates at an end of the grid are

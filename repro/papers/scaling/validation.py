@@ -8,8 +8,8 @@ alone (``simulation.validate``).
 The rule, set before the predictions were made: each check has a target for the mean or the worst of its out-of-sample
 errors (``simulation.predictions.TARGETS``; ``errors.csv`` says whether it is met). A row printed without a band is held
 against that same relative error on its own, which is stricter where the target is for a mean. Rows that helped to make
-their prediction, and checks without a target, are shown and not judged. What is printed and not predicted bears its
-reason (``simulation.unpredicted``).
+their prediction, and checks without a target, are shown and stay undecided. What is printed and not predicted bears
+its reason (``simulation.unpredicted``).
 
 Predictions are converted to what the row prints: a step time to images/s, an efficiency to the throughput it stands
 for. Nothing is learned, nothing random: one run. Cost: one CPU-second.
