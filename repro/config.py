@@ -95,6 +95,9 @@ class Scale:
             if section.name == name:
                 return section
         names = [section.name for section in self.sections()]
+        if name in self.papers:
+            listed = ", ".join(section.name for section in self.papers[name].values())
+            raise UserError(f"{name} is a paper; name one of its experiments: {listed}")
         raise UserError(f"{self.path}: no experiment {name}{_suggest(name, names)}")
 
     def runs(self, section: Section) -> list[Run]:

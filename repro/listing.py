@@ -4,35 +4,35 @@ from collections.abc import Iterator
 
 from repro import results, runner
 from repro.config import Scale, Section
-from repro.errors import UserError
 from repro.experiment import module_of
 
 
 def lines(scale: Scale, name: str | None) -> Iterator[str]:
-    """A line per experiment; with ``PAPER.EXPERIMENT`` its arms too.
+    """Two lines an experiment; with ``PAPER.EXPERIMENT`` its arms too.
 
     Raises:
         UserError: the name fits nothing.
     """
     chosen = [s for s in scale.sections() if name in (None, s.paper, s.name)]
-    if not chosen:
-        raise UserError(f"{scale.path}: nothing is called {name}; 'list' without a name shows all")
+    if not chosen and name is not None:
+        chosen = [scale.section(name)]  # says what is meant, perhaps
     paper = ""
     for section in chosen:
         if section.paper != paper:
             paper = section.paper
-            yield f"{paper} ({scale.path}, data {section.data})"
-        yield _line(scale, section)
+            yield f"{paper} ({scale.path})"
+        yield from _about(scale, section)
         if name == section.name:
             yield from _arm_lines(scale, section)
 
 
-def _line(scale: Scale, section: Section) -> str:
+def _about(scale: Scale, section: Section) -> Iterator[str]:
     runs, missing = scale.runs(section), runner.missing(scale, section)
     title = (module_of(section.paper, section.experiment).__doc__ or "").strip().partition("\n")[0]
     spent = sum(_seconds(scale, section).values())
     cost = f"{spent / 60:.1f} minutes on record" if spent else "no cost on record"
-    return f"  {section.experiment:24} {len(runs) - len(missing)}/{len(runs)} runs, {cost}. {title}"
+    yield f"  {section.experiment:24} {len(runs) - len(missing)}/{len(runs)} runs, {cost}, data {section.data}"
+    yield f"      {title}"
 
 
 def _arm_lines(scale: Scale, section: Section) -> Iterator[str]:

@@ -47,12 +47,12 @@ CONFIG = ("--config", "toy.yaml")
     [
         (("run", "toy.coin", "--config", "absent.yaml"), "absent.yaml: cannot be read (No such file or directory)"),
         (("run", "toy.coins", *CONFIG), "toy.yaml: no experiment toy.coins; did you mean toy.coin?"),
-        (("run", "toy", *CONFIG), "no experiment toy; there are toy.coin"),
+        (("run", "toy", *CONFIG), "toy is a paper; name one of its experiments: toy.coin"),
         (("run", "toy.coin", "--arm", "tos", *CONFIG), "toy.coin: no arm tos; there are mint, toss, toss.fair"),
         (("run", "toy.coin", "--seed", "1", *CONFIG), "--seed names a seed of an arm: add --arm"),
         (("run", "toy.coin", "--arm", "toss", "--seed", "0", "7", *CONFIG), "toy.coin toss: seeds are 0 to 2, not 7"),
         (("run", "toy.coin", "--arm", "toss", "--seed", "-1", *CONFIG), "seeds are 0 to 2, not -1"),
-        (("list", "nobody", *CONFIG), "toy.yaml: nothing is called nobody"),
+        (("list", "nobody", *CONFIG), "toy.yaml: no experiment nobody"),
         (("draw", "toy.coin", *CONFIG), "toy.coin: no results at scale quick; first python -m repro run toy.coin"),
         (("draw", "toy.gone", *CONFIG), "no experiment toy.gone"),
         (("data", "fetch"), "data fetch: name at least one set"),
@@ -88,7 +88,7 @@ def test_every_command_explains_itself(repro, capsys, command):
 def test_run_list_draw_compare(repro, printed):
     status, out, _ = repro("list", *CONFIG)
     assert status == 0
-    assert "coin                     0/8 runs, no cost on record. Tosses of minted coins" in out
+    assert "  coin                     0/8 runs, no cost on record, data digits\n      Tosses of minted coins" in out
 
     status, _, error = repro("run", "toy.coin", "--arm", "toss", "--seed", "2", "0", *CONFIG)
     assert status == 0

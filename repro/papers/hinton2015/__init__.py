@@ -14,5 +14,6 @@ PAPER = Paper(
         "KD-M06.lower_units30",
         "KD-M12.soft",
         "KD-M13.soft",
+        "KD-J21.k20_random",
     ),
 )

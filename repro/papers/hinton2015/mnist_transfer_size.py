@@ -89,9 +89,8 @@ def figure(results: Results) -> Drawing:
     ax.set_xscale("log")
     ax.set_yscale("log")
     plain_ticks(ax.xaxis, config.sizes)
-    plain_ticks(ax.yaxis, (0.5, 1, 2, 5, 10, 20, 50))
-    means = [row["error_percent"] for row in data]
-    ax.set_ylim(0.7 * min(means), 1.6 * max(means))
+    plain_ticks(ax.yaxis, (0.5, 1, 2, 5, 10, 20, 50, 100))
+    ax.set_ylim(0.7 * min(row["error_percent"] for row in data), 110)
     ax.set_xlabel("transfer cases")
     ax.set_ylabel("test error, %")
     legend(ax)
@@ -99,7 +98,7 @@ def figure(results: Results) -> Drawing:
         "Test error of the student against the number of cases it learns from, with labels or with the soft targets of "
         "a teacher that saw all training cases. Balanced, nested subsets; small ones are repeated for at least "
         f"{config.least_steps:,} steps. 95 % t-intervals over seeds ({number_of(counts.values())}). The paper prints "
-        f"no such curve. Faint: each seed.{_told_of(dead)} "
+        f"no such curve. Faint: each seed; an interval may reach beyond the axis.{_told_of(dead)} "
     )
     return Drawing(drawn, data, caption + results.scope)
 

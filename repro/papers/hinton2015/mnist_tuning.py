@@ -95,24 +95,30 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 def figure(results: Results) -> Drawing:
     """Validation errors over the learning-rate grid, a panel a net, a line a kind of target."""
-    from repro.plots.style import COLOURS, MARKERS, axes, legend, plain_ticks
+    from repro.plots.style import COLOURS, MARKERS, axes, plain_ticks
 
     rows = results.rows
     widths = sorted({row[f"{SETTING}hidden"] for row in rows}, key=lambda h: int(str(h).split()[0]))
-    drawn, panels = axes(min(3, len(widths)), -(-len(widths) // 3), width_in=9.5, height_in=3.3 * -(-len(widths) // 3))
+    drawn, panels = axes(3, -(-(len(widths) + 1) // 3), width_in=9.5, height_in=3.3 * -(-(len(widths) + 1) // 3))
     data: list[dict[str, Any]] = []
+    for row in rows:
+        net, _, kind = str(row["arm"]).split(".rate")[0].partition(".")
+        rate, errors = row[f"{SETTING}training.learning_rate"], row["validation_errors"]
+        name = words(kind) if kind else net
+        hidden = row[f"{SETTING}hidden"]
+        data.append({"hidden": hidden, "net": name, "learning_rate": rate, "validation_errors": errors})
+    names = sorted({row["net"] for row in data})
+    styles: dict[str, dict[str, Any]] = {
+        name: {"color": COLOURS[i % 7], "marker": MARKERS[i % 7]} for i, name in enumerate(names)
+    }
     for hidden, ax in zip(widths, panels, strict=False):
         lines: dict[str, list[tuple[float, float]]] = {}
-        for row in rows:
-            if row[f"{SETTING}hidden"] == hidden:
-                kind = str(row["arm"]).split(".rate")[0].split(".", 1)
-                rate, errors = row[f"{SETTING}training.learning_rate"], row["validation_errors"]
-                name = words(kind[1]) if kind[0].startswith("units") else kind[0]
-                lines.setdefault(name, []).append((rate, errors))
-                data.append({"hidden": hidden, "net": name, "learning_rate": rate, "validation_errors": errors})
-        for number, (name, points) in enumerate(sorted(lines.items())):
+        for row in data:
+            if row["hidden"] == hidden:
+                lines.setdefault(row["net"], []).append((row["learning_rate"], row["validation_errors"]))
+        for name, points in lines.items():
             x, y = zip(*sorted(points), strict=True)
-            ax.plot(x, y, color=COLOURS[number % 7], marker=MARKERS[number % 7], label=name)
+            ax.plot(x, y, **styles[name])
         best = [min(errors for _, errors in points) for points in lines.values()]
         ax.set_ylim(0.9 * min(best), min(ax.get_ylim()[1], max(2.0 * min(best), 1.15 * max(best))))
         ax.set_xscale("log")
@@ -120,9 +126,11 @@ def figure(results: Results) -> Drawing:
         ax.set_title(f"hidden {' × '.join(str(hidden).split())}")
         ax.set_xlabel("learning rate")
         ax.set_ylabel("validation errors")
-        legend(ax, fontsize=8.5)
     for ax in panels[len(widths) :]:
-        ax.set_visible(False)
+        ax.set_axis_off()
+    for name in names:
+        panels[len(widths)].plot([], [], label=name, **styles[name])
+    panels[len(widths)].legend(loc="center", fontsize=10)
     held_out = results.config["held_out"]
     caption = (
         f"Errors on {held_out:,} training cases held out, over the learning rates tried for every net and kind of "

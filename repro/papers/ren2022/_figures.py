@@ -82,7 +82,7 @@ def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], s
                         data.append(row | {"giga_multiply_adds": epoch * per_epoch})
         bars.set_yticks(range(len(shown)), [NAMES[m] for m in shown])
         bars.set_ylim(len(shown) - 0.4, -0.6)
-        bars.set_xlim(left=0)
+        bars.set_xlim(0, min(bars.get_xlim()[1], 100))
         bars.set_xlabel("error, %")
         bars.set_title(f"LocalMixer {net.name.replace('-', '/')}: at the end")
         axis_names = (("epochs", "test"), ("epochs", "train"), ("compute, 10⁹ multiply-adds", "test"))
