@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from repro import compare, machine, results, runner
+from repro import compare, results, runner
 from repro.config import Scale
 from repro.experiment import BY_ARM, module_of
 from repro.published import Published
@@ -37,7 +37,7 @@ def compare_scale(scale: Scale) -> Iterator[str]:
         if found is None:
             continue
         rows += _rows(found, published)
-        aged.append((_aged(found), len(found.timing)))
+        aged.append((runner.aged(found), len(found.timing)))
         yield from _unasked(found, asked.get(folder))
     rows += compare.complete(rows, published, waiting)
     if scale.name != "quick" and (old := sum(count for count, _ in aged)):
@@ -81,9 +81,3 @@ def _unasked(found: Results, asked: set[str] | None) -> Iterator[str]:
     others = sum(row["digest"] not in asked for row in found.rows) if asked is not None else 0
     if others:
         yield f"{found.folder}: {others} of {len(found.rows)} rows were made with other settings than the config's"
-
-
-def _aged(found: Results) -> int:
-    """How many rows were made by sources that have changed since; they stay on record, and the user is told."""
-    now = machine.sources_digest(f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}")
-    return sum(str(row["sources"]) != now for row in found.timing)

@@ -1,8 +1,8 @@
 """One self-contained page: what was reproduced, every figure with its caption, and how each was made."""
 
 import base64
-import html
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
-from repro import compare
+from repro import compare, config
 from repro.drawing import FIGURES
 from repro.experiment import module_of
 from repro.files import read_csv, write_text
-from repro.papers.paper import citation_of
+from repro.papers.paper import paper_named
 from repro.runner import RESULTS
 
 REPORT = Path("report.html")
@@ -43,6 +44,8 @@ class Figure:
 def write_report(root: Path = Path()) -> Path:
     """Write ``report.html`` from the comparisons and figures of every scale; returns its path."""
     papers: dict[str, dict[str, Any]] = {}
+    for name in _configured(root):
+        _paper(papers, name)
     for scale in _scales(root):
         comparison = root / RESULTS / scale / "comparison.csv"
         for row in compare.read(comparison) if comparison.exists() else []:
@@ -50,13 +53,21 @@ def write_report(root: Path = Path()) -> Path:
             _paper(papers, row.paper)[kind].append((scale, row))
         for figure in _figures(root, scale):
             _paper(papers, figure.name.partition(".")[0])["figures"].append(figure)
+    papers = {
+        name: paper for name, paper in papers.items() if any(paper[part] for part in ("rows", "not_run", "figures"))
+    }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "prose": prose, "breakable": breakable}
     template = environment.from_string(files("repro").joinpath("report.html.jinja").read_text(encoding="utf-8"))
     found = {row.verdict for paper in papers.values() for _, row in [*paper["rows"], *paper["not_run"]]}
     verdicts = [verdict for verdict in compare.VERDICTS if verdict in found]
     page = template.render(
-        papers=papers, verdicts=verdicts, verdict_rules=verdict_rules(), counts=_counts(papers), scales=_scales(root)
+        papers=papers,
+        headlines=_headlines(papers),
+        verdicts=verdicts,
+        verdict_rules=verdict_rules(),
+        counts=_counts(papers),
+        scales=_scales(root),
     )
     write_text(root / REPORT, page)
     return root / REPORT
@@ -69,10 +80,35 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def prose(text: str) -> Markup:
+    """A docstring as HTML: what stands between backticks as code."""
+    return Markup(re.sub(r"``?([^`]+)``?", r"<code>\1</code>", str(escape(text))))
+
+
+def breakable(identifier: str) -> Markup:
+    """An id that may go on in the next line after a dot or an underscore."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(identifier))))
+
+
 def verdict_rules() -> str:
-    """The rules of ``repro.compare``'s docstring, as HTML."""
-    _, _, rules = (compare.__doc__ or "").partition("\n\n")
-    return html.escape(rules.strip())
+    """The rules of ``repro.compare``'s docstring."""
+    return (compare.__doc__ or "").partition("\n\n")[2].strip()
+
+
+def _configured(root: Path) -> list[str]:
+    """Papers in the order of the config files, as everywhere else."""
+    paths = [root / "config" / f"{scale}.yaml" for scale in SCALE_ORDER]
+    return list(dict.fromkeys(name for path in paths if path.exists() for name in config.load(path).papers))
+
+
+def _headlines(papers: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, compare.Row]]:
+    """What README.md shows: of each paper the rows at scale paper that its package names."""
+    return [
+        (scale, row)
+        for name, paper in papers.items()
+        for scale, row in paper["rows"]
+        if scale == "paper" and row.id in paper_named(name).headlines
+    ]
 
 
 def _scales(root: Path) -> list[str]:
@@ -80,7 +116,8 @@ def _scales(root: Path) -> list[str]:
 
 
 def _paper(papers: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
-    return papers.setdefault(name, {"citation": citation_of(name), "rows": [], "not_run": [], "figures": []})
+    about = {"citation": paper_named(name).citation, "arxiv": paper_named(name).arxiv}
+    return papers.setdefault(name, about | {"rows": [], "not_run": [], "figures": []})
 
 
 def _counts(papers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:

@@ -49,6 +49,12 @@ def missing(scale: Scale, section: Section, root: Path = RESULTS) -> list[Run]:
     return [run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())]
 
 
+def aged(found: results.Results) -> int:
+    """How many rows were made by sources that have changed since."""
+    now = machine.sources_digest(f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}")
+    return sum(str(row["sources"]) != now for row in found.timing)
+
+
 def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> bool:
     """Do a run unless it is done, and put its row on record; false if its row was there already.
 

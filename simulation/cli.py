@@ -12,18 +12,19 @@ from pathlib import Path
 
 from simulation.errors import UserError
 
-PROTOCOL_OPTIONS = {
-    "workers": int,
-    "aggregation": str,
-    "backups": int,
-    "late": str,
-    "bound_steps": int,
-    "interval_steps": int,
-    "momentum": str,
-    "groups": int,
-    "burn_in_steps": int,
-    "exchange": str,
-    "pickup": str,
+# Field of a protocol -> its type and what it says.
+PROTOCOL_OPTIONS: dict[str, tuple[type, str]] = {
+    "workers": (int, "how many, all together"),
+    "aggregation": (str, "how gradients meet: allreduce or parameter_servers"),
+    "backups": (int, "workers beyond those that a step waits for (BackupWorkers)"),
+    "late": (str, "what workers do that come too late for a step: abort or finish (BackupWorkers)"),
+    "bound_steps": (int, "how far the fastest may run ahead (StaleSynchronous)"),
+    "interval_steps": (int, "steps between exchanges (LocalSGD, Codistillation)"),
+    "momentum": (str, "what becomes of momentum when weights are averaged: keep, average or reset (LocalSGD)"),
+    "groups": (int, "groups that teach each other (Codistillation)"),
+    "burn_in_steps": (int, "steps before they begin to (Codistillation)"),
+    "exchange": (str, "what groups exchange: checkpoints or predictions (Codistillation)"),
+    "pickup": (str, "whether a group waits for a checkpoint or takes the latest: wait or latest (Codistillation)"),
 }
 KINDS = ("SyncSGD", "BackupWorkers", "AsyncSGD", "StaleSynchronous", "LocalSGD", "Codistillation")
 WITHIN_ONLY = ("aggregation", "backups", "late", "bound_steps", "momentum")
@@ -39,8 +40,8 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", required=True, help="a name on the shelf, or a YAML file")
     parser.add_argument("--protocol", default="SyncSGD", help=f"{', '.join(KINDS)}, or a YAML file")
     parser.add_argument("--within", choices=KINDS[:-1], help="protocol inside each group of Codistillation")
-    for name, kind in PROTOCOL_OPTIONS.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"{name} of the protocol")
+    for name, (kind, text) in PROTOCOL_OPTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text)
     parser.add_argument("--nodes", type=int, help="resize the cluster to so many nodes")
     parser.add_argument("--batch", type=int, help="examples per worker and step, instead of the workload's")
     parser.add_argument("--updates", type=int, help="updates to simulate (of each group)")

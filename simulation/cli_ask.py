@@ -8,7 +8,7 @@ from typing import Any
 
 from simulation.cli import KINDS, PROTOCOL_OPTIONS, WITHIN_ONLY
 from simulation.errors import UserError
-from simulation.output import draw_to, write_text
+from simulation.output import check_figure, draw_to, write_text
 
 
 def protocol_of(arguments: argparse.Namespace) -> Any:
@@ -69,11 +69,14 @@ def run(arguments: argparse.Namespace) -> None:
     """The command `run`."""
     from simulation.report import in_words
 
+    check_figure(arguments.figure)
     played = _play(arguments)
     if arguments.schedule:
         played.schedule.save(arguments.schedule)
+        _wrote(arguments.schedule)
     if arguments.figure:
         draw_to(arguments.figure, lambda figure: _run_figure(figure, played))
+        _wrote(arguments.figure)
     print(json.dumps(played.report.as_json(), indent=2) if arguments.json else in_words(played.report))
 
 
@@ -90,15 +93,23 @@ def sweep(arguments: argparse.Namespace) -> None:
     """The command `sweep`."""
     from simulation.sweep import as_csv, load_sweep, rows_of, run_sweep
 
+    check_figure(arguments.figure)
     sweep = load_sweep(arguments.file)
     results = run_sweep(sweep, _progress)
     rows = rows_of(results)
     if arguments.csv:
         write_text(arguments.csv, as_csv(rows))
+        _wrote(arguments.csv)
     else:
         print(as_csv(rows), end="")
     if arguments.figure:
         draw_to(arguments.figure, lambda figure: _sweep_figure(figure, rows))
+        _wrote(arguments.figure)
+
+
+def _wrote(path: Path) -> None:
+    """Aside from what is printed for a program to read."""
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def _progress(text: str) -> None:

@@ -251,7 +251,7 @@ class Cluster(Described):
         require(
             workers <= self.devices,
             f"{workers} workers need {workers} devices, cluster {self.name!r} has {self.devices}: "
-            "lower workers or raise nodes (simulation.cluster.resized does)",
+            "lower workers or raise nodes (--nodes on the command line, simulation.cluster.resized in Python)",
         )
         shape, left = [], workers
         for level in self.links:

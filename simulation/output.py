@@ -17,6 +17,20 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, write)
 
 
+def check_figure(path: Path | None) -> None:
+    """Refuse a figure that could not be saved, before anything long is done.
+
+    Raises:
+        UserError: an ending that is not known, or a folder that is not there.
+    """
+    if path is None:
+        return
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UserError(f"{path}: figures are .png, .svg or .pdf: choose one of these endings")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: its folder does not exist: make it first")
+
+
 def draw_to(path: Path, draw: Callable[[Any], None]) -> None:
     """Draw on a new figure and save it whole, without dates, so that the same data give the same bytes."""
     import matplotlib
@@ -24,8 +38,7 @@ def draw_to(path: Path, draw: Callable[[Any], None]) -> None:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    if path.suffix not in (".png", ".svg", ".pdf"):
-        raise UserError(f"{path}: figures are .png, .svg or .pdf: choose one of these endings")
+    check_figure(path)
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
     with matplotlib.rc_context({"svg.hashsalt": "simulation", "font.size": 9}):
         figure = Figure(figsize=(8, 6), layout="constrained")

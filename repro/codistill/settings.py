@@ -27,9 +27,9 @@ def _protocol(value: Any) -> Protocol:
         made: Protocol = value
         return made
     try:
-        return from_dict(value, "it")
+        return from_dict(value, where="")
     except SimulatorError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).lstrip(":. ")) from None  # the field's name is told already
 
 
 AnyProtocol = Annotated[Protocol, PlainValidator(_protocol), PlainSerializer(to_dict)]

@@ -8,6 +8,7 @@ import pytest
 
 from repro import compare, report
 from repro.machine import ROOT
+from repro.papers.paper import paper_named
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -16,7 +17,8 @@ BROWSER = next(
 PROBE = """<script>
 const count = what => [...document.querySelectorAll(what)].filter(e => e.checkVisibility()).length;
 const width = document.documentElement.scrollWidth;
-const found = {width: width, rows: count("table.rows tr[data-scale]"), figures: count("figure img")};
+const rows = count("section:not(.headlines) table.rows tr[data-scale]");
+const found = {width: width, rows: rows, figures: count("figure img")};
 document.body.innerHTML = "<pre id=found>" + Object.entries(found).map(pair => pair.join("=")).join(";") + "</pre>";
 </script>"""
 
@@ -37,10 +39,26 @@ def rows():
 def test_every_row_and_figure_is_on_the_page_and_nothing_is_fetched(page, rows):
     text = page.read_text()
     for row in rows:
-        assert f'<td class="id">{row.id}<br>' in text
+        assert f'<td class="id">{report.breakable(row.id)}<br>' in text
     figures = list((ROOT / "paper_figures" / "paper").rglob("*.png"))
     assert text.count("data:image/png;base64,") == len(figures) > 0
-    assert not re.findall(r'(?:src|href)="(?!data:|#)', text)
+    assert not re.findall(r'src="(?!data:)', text)
+    assert "<link" not in text
+    assert not re.findall(r'href="(?!#|https://arxiv\.org/abs/\d)', text)  # links to follow, nothing to load
+
+
+def test_the_page_begins_with_the_headlines_and_reads_as_prose(page, rows):
+    text = page.read_text()
+    named = [row.id for row in rows if row.id in paper_named(row.paper).headlines and row.verdict != "not_run"]
+    first = text.partition("<article")[0]
+    assert len(named) > 20
+    assert all(str(report.breakable(name)) in first for name in named)
+    assert "``" not in text
+
+
+def test_backticks_become_code_and_nothing_is_let_through():
+    assert report.prose("see ``a < b`` and `c`") == "see <code>a &lt; b</code> and <code>c</code>"
+    assert report.breakable("a<b.c_d") == "a&lt;b.<wbr>c_<wbr>d"
 
 
 def _measured(page, tmp_path, width, choice=""):

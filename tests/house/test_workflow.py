@@ -31,8 +31,10 @@ def test_what_is_done_is_done_until_a_source_or_a_setting_changes(tossing):
     first = numbers(tossing.place)
     assert set(first) == {"runs.csv", "curves.csv", "shares.csv"}
     assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout
-    with (tossing.place / "repro" / "papers" / "toy" / "coin.py").open("a") as source:
-        source.write("# another source\n")
+    imported = tossing.place / "repro" / "errors.py"
+    imported.touch()
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout, "times do not matter, contents do"
+    imported.write_text(imported.read_text() + "# another source\n")
     assert "run_toy_coin" in tossing.shell(f"{TOSS} -n").stdout
     own = tossing.place / "own.yaml"
     own.write_text(own.read_text().replace("tosses: 5", "tosses: 6"))

@@ -28,7 +28,7 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
         name:
             f"draw_{scale.name}_{name}"
         input:
-            sorted({str(path) for section in sections for path in sources(section)}),
+            sorted(map(source, sections)),
             complete,
         output:
             [
@@ -40,6 +40,7 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
         params:
             names=[section.name for section in sections],
             config=str(scale.path),
+            sources=sources(sections),
         shell:
             PYTHON + " draw {params.names} --config {params.config}"
 
@@ -47,19 +48,19 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
 # name of a scale -> (the scale, what must be complete first, whose change makes the comparison out of date)
 TO_COMPARE = {}
 for scale, section, complete in TO_DRAW:
-    _, files, code = TO_COMPARE.setdefault(scale.name, (scale, [], set()))
+    _, files, sections = TO_COMPARE.setdefault(scale.name, (scale, [], []))
     # The figures are waited for because drawing puts finished runs on record too.
     files += [*complete, FIGURES[scale.name, section.name]]
-    code.update(map(str, sources(section)))
+    sections.append(section)
 
-for scale, files, code in TO_COMPARE.values():
+for scale, files, sections in TO_COMPARE.values():
 
     rule:
         name:
             f"compare_{scale.name}"
         input:
             files,
-            sorted(code | set(map(str, machine.sources_of("repro.comparison")))),
+            "repro/comparison.py",
             sorted(
                 str(path)
                 for folder in ("repro/published", "simulation/published")
@@ -70,5 +71,6 @@ for scale, files, code in TO_COMPARE.values():
         threads: 1
         params:
             config=str(scale.path),
+            sources=[sources(sections), machine.sources_digest("repro.comparison")],
         shell:
             PYTHON + " compare --config {params.config}"

@@ -5,11 +5,13 @@ rule report:
     input:
         FIGURES.values(),
         [str(comparison_path(scale)) for scale, _, _ in TO_COMPARE.values()],
-        machine.sources_of("repro.report"),
+        "repro/report.py",
         "repro/report.html.jinja",
     output:
         "report.html",
     threads: 1
+    params:
+        sources=machine.sources_digest("repro.report"),
     shell:
         PYTHON + " report"
 

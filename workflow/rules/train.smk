@@ -1,6 +1,7 @@
 # Training, for the scale that is run.
 #
-# Scale quick: one job an experiment, its figure included, done anew when a source or its settings changed.
+# Scale quick: one job an experiment, its figure included, done anew when a source or its settings changed; rows name
+# the sources that made them.
 # Scales paper and cluster: one job for each group of runs that have no row in runs.csv; the rows are the
 # record, so neither file times nor sources make anything run again.
 
@@ -23,6 +24,14 @@ def needed_sections(section):
         for _, need in run.needs
     }
     return [RUN.section(name) for name in sorted(names - {section.name})]
+
+
+def out_of_date(section):
+    """Whether there are results of scale quick that lack runs or were made by other sources than today's."""
+    found = or_stop(results.load, runs_csv(RUN, section).parent)
+    return found is not None and bool(
+        runner.missing(RUN, section) or runner.aged(found)
+    )
 
 
 def missing_in_cache(runs):
@@ -71,15 +80,15 @@ if RUN.name != "quick":
 
 for section in RUN.sections() if RUN.name == "quick" else []:
     TRAINED[section.name] = [str(runs_csv(RUN, section))]
-    if runs_csv(RUN, section).exists() and or_stop(runner.missing, RUN, section):
-        # Some of its runs were done by hand: older than every source, so that the others are done.
+    if out_of_date(section):
+        # Older than its source, so that it is done anew; where Snakemake knows nothing of it, having been made by hand.
         os.utime(runs_csv(RUN, section), (1, 1))  # 0 would count as no time at all
 
     rule:
         name:
             f"run_{identifier(section)}"
         input:
-            sources(section),
+            source(section),
             [str(runs_csv(RUN, other)) for other in needed_sections(section)],
         output:
             runs_csv(RUN, section),
@@ -87,6 +96,7 @@ for section in RUN.sections() if RUN.name == "quick" else []:
         threads: max(run.arm.processes for run in RUNS[section.name])
         params:
             settings=digest_of([run.digest for run in RUNS[section.name]]),
+            sources=sources([section]),
             name=section.name,
             config=str(RUN.path),
         shell:
