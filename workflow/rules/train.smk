@@ -81,7 +81,8 @@ if RUN.name != "quick":
 for section in RUN.sections() if RUN.name == "quick" else []:
     TRAINED[section.name] = [str(runs_csv(RUN, section))]
     if out_of_date(section):
-        # Older than its source, so that it is done anew; where Snakemake knows nothing of it, having been made by hand.
+        # Made older than its source, so that it is done anew even if it was made by hand: Snakemake then has no record
+        # of the parameters it was made with.
         os.utime(runs_csv(RUN, section), (1, 1))  # 0 would count as no time at all
 
     rule:

@@ -102,6 +102,8 @@ def learning(results: Results, study: Study, printed: Mapping[tuple[str, str], s
     )
     if curves:
         caption += "Then means against epochs and against multiply-adds of linear maps. "
+    if any(row["high"] is not None and row["high"] > 100 for row in data if row["panel"] == "final"):
+        caption += "Intervals that reach beyond 100 % are cut off there. "
     caption += "Grey: only the heads learn, on frozen random features. "
     if published:
         caption += "Grey strokes: printed test errors (Ren et al. 2022, Table 3). "
