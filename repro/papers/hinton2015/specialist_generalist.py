@@ -111,7 +111,8 @@ def figure(results: Results) -> Drawing:
         f"Left: correlations of the first generalist's predictions at T = {results.config['temperature']:g} on the "
         "cases it learned from, classes ordered by on-line k-means on the columns of their covariance; boxes are "
         "clusters. Right: agreement of clusters with the superclasses, which none of them was told, for the "
-        "covariance, for the same k-means on the columns of the true confusion matrix (which uses labels), and for "
+        "covariance, for that of predictions at T = 1, for the same k-means on the columns of the true confusion "
+        "matrix (which uses labels), and for "
         f"classes dealt at random to clusters of the same sizes. 95 % t-intervals over n = {n} generalists. "
     )
     return Drawing(drawn, data, caption_of(results, text))
