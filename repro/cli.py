@@ -90,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     if arguments.seed is not None and arguments.arm is None:
         raise UserError("--seed names a seed of an arm: add --arm")
-    scale = config.load(arguments.config)
+    scale = config.load(arguments.config, [arguments.experiment])
     section = scale.section(arguments.experiment)
     runs = scale.runs(section)
     arms = list(dict.fromkeys(run.arm.name for run in runs))
@@ -138,7 +138,7 @@ def _data(arguments: argparse.Namespace) -> None:
 def _draw(arguments: argparse.Namespace) -> None:
     from repro import config
 
-    scale = config.load(arguments.config)
+    scale = config.load(arguments.config, arguments.experiments)
     _draw_each(scale, [scale.section(name) for name in arguments.experiments])
 
 

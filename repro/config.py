@@ -13,7 +13,7 @@
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -105,8 +105,8 @@ class Scale:
         return plan(configs, section.paper, section.experiment, section.data)
 
 
-def load(path: Path) -> Scale:
-    """Read and validate a config file.
+def load(path: Path, experiments: Sequence[str] = ()) -> Scale:
+    """Read and validate a config file; where ``experiments`` are named, only the sections of their papers.
 
     Raises:
         UserError: no such file, not YAML, or a key or value that is wrong: one line with file, key, remedy.
@@ -128,7 +128,10 @@ def load(path: Path) -> Scale:
         if key not in _Header.model_fields:
             raise UserError(f"{path}: {key}: unknown key{_suggest(key, [*_Header.model_fields, *known])}")
     checked = _validate(_Header, header, path, "")
-    papers = {name: _paper(path, name, content[name], checked.scale) for name in content if name in known}
+    asked = {name.partition(".")[0] for name in experiments}
+    if not asked or not asked <= set(content):  # a name to put right deserves all there is to suggest
+        asked = set(known)
+    papers = {name: _paper(path, name, content[name], checked.scale) for name in content if name in asked}
     return Scale(checked.scale, checked.device, path, papers)
 
 

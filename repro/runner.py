@@ -87,9 +87,7 @@ def collect(scale: Scale, section: Section, root: Path = RESULTS) -> None:
 
 def _finished(scale: Scale, run: Run, *, again: bool = False) -> dict[str, Any]:
     """The content of the run's ``result.json``, made first where it is missing."""
-    from repro.training.device import device_named
-
-    device = device_named(run.arm.device or scale.device).type
+    device = _device_type(run.arm.device or scale.device)
     work = work_folder(run)
     path = work / "result.json"
     with locked(cache_folder() / "locks" / run.digest):
@@ -110,6 +108,21 @@ def _finished(scale: Scale, run: Run, *, again: bool = False) -> dict[str, Any]:
         return dict(json.loads(text))
 
 
+def _device_type(name: str) -> str:
+    """``cpu`` or ``cuda``. Torch takes seconds to import, and not every run needs it."""
+    if name == "cpu":
+        return name
+    from repro.training.device import device_named
+
+    return device_named(name).type
+
+
+def _threads() -> int:
+    """The threads this process computes with: torch's where a run imported it, else the processor's own."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+
+
 def _left(path: Path) -> dict[str, Any] | None:
     """What a finished run left in ``result.json``; None where there is none, or a damaged one (it is then redone)."""
     try:
@@ -120,9 +133,7 @@ def _left(path: Path) -> dict[str, Any] | None:
 
 
 def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[str, Any]:
-    import torch
-
-    from repro.data.sets import sums
+    from repro.data.sums import sums
 
     module = module_of(run.paper, run.experiment)
     context = Context(run.data, inputs, work, device, run.name)
@@ -140,7 +151,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
         "timing": {
             "seconds": round(seconds, 2),
             "hardware": machine.hardware(device),
-            "threads": torch.get_num_threads(),
+            "threads": _threads(),
             "commit": machine.commit(),
             "sources": machine.sources_digest(module.__name__),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,12 +3,11 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
 
-from repro.data import cifar, digits, fetch, folders, hierarchy, idx, labelled_text, questions, sources, tables, texts
+from repro.data import cifar, digits, fetch, hierarchy, idx, sources
 from repro.errors import UserError
 
 
@@ -56,18 +55,6 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
     if name not in _LOADERS:
         raise UserError(f"no image set is called {name!r}: choose one of {', '.join(_LOADERS)}")
     return _LOADERS[name](name, progress)
-
-
-@cache  # within a process: every run of it asks
-def sums(name: str) -> Mapping[str, str]:
-    """What the set `name`, of any kind, is read from, with the sha256 of each file; raises as its `load`."""
-    if name in folders.SETS:
-        return folders.load(name).sha256
-    for module in (tables, texts, questions, labelled_text):
-        if name in module.LOADERS:
-            found: Mapping[str, str] = module.load(name).sha256
-            return found
-    return load(name).sha256
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repro.data import sets, tables
+from repro.data import tables
+from repro.data.sums import sums
 from repro.data.tables import Columns, Table
 from repro.errors import UserError
 
@@ -30,7 +31,7 @@ def test_adult_is_as_the_paper_counts_it():
     assert (len(adult.cases.columns.continuous), len(adult.cases.columns.nominal)) == (6, 8)
     assert adult.cases.columns.inputs == 104  # the paper's count after coding
     assert round(adult.labels.mean(), 2) == 0.25
-    assert set(adult.sha256) == {"adult.data", "adult.test"} == set(sets.sums("adult"))
+    assert set(adult.sha256) == {"adult.data", "adult.test"} == set(sums("adult"))
     first = dict(zip(adult.cases.columns.continuous, adult.cases.continuous[0], strict=True))
     assert first["age"] == 39
     assert first["capital-gain"] == 2174

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repro.data import fetch, labelled_text, sets
+from repro.data import fetch, labelled_text
 from repro.data.ngrams import BEGIN, END, hashed_ngrams, windows
+from repro.data.sums import sums
 from repro.errors import UserError
 
 GIVEN_DATA = os.environ.get("REPRO_DATA")  # as the tests were started, before any fixture hides it
@@ -34,7 +35,7 @@ def test_ewt_has_the_published_counts(published):
     assert [sum(len(tokens) for tokens, _ in part) for part in parts] == [204_577, 25_147, 25_094]
     assert len(text.labels) == 17
     assert "PROPN" in text.labels
-    assert set(sets.sums(published)) == {f"en_ewt-ud-{part}.conllu" for part in ("train", "dev", "test")}
+    assert set(sums(published)) == {f"en_ewt-ud-{part}.conllu" for part in ("train", "dev", "test")}
 
 
 @pytest.mark.parametrize("published", [("udhr", "nltk-corpora")], indirect=True)
@@ -45,7 +46,7 @@ def test_udhr_splits_every_language_without_sharing_a_stretch(published):
         assert {label for _, (label,) in part} == set(range(len(text.labels)))
     both = set(text.train) & set(text.test)
     assert len(both) < 0.001 * len(text.test)  # a language may say the same thing twice
-    assert list(sets.sums(published)) == ["udhr2.zip"]
+    assert list(sums(published)) == ["udhr2.zip"]
 
 
 def test_conllu_without_what_is_no_word(tmp_path):

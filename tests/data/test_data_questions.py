@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from repro.data import fetch, questions, sets, sources
+from repro.data import fetch, questions, sources
 from repro.data.sources import Download, File, PublicSet
+from repro.data.sums import sums
 from repro.errors import UserError
 
 GIVEN_DATA = os.environ.get("REPRO_DATA")  # as the tests were started, before any fixture hides it
@@ -99,7 +100,7 @@ def test_questions_made_of_pydoc_keep_their_rule():
         assert answers[0] not in question.split()
         assert len(question.split()) == 5
         assert all(word in paragraph for word in question.split())
-    assert sets.sums("pydoc-topics") == found.sha256
+    assert sums("pydoc-topics") == found.sha256
     assert max(found.article_of) == len(found.titles) - 1
 
 

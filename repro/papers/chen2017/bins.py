@@ -60,6 +60,7 @@ def arms(config: Config) -> list[Arm]:
             {"unit": config.unit, "order": order, "bits": bits, "parts": config.parts},
             config.parts,
             seeds_per_job=config.parts,
+            device="cpu",
         )
         for order in config.orders
         for bits in (*config.bits, None)

@@ -69,6 +69,7 @@ def arms(config: Config) -> list[Arm]:
             {"unit": unit, "method": method, "articles": articles, **shared},
             config.seeds,
             seeds_per_job=config.seeds,
+            device="cpu",
         )
         for unit in UNITS
         for method in METHODS

@@ -83,7 +83,13 @@ class Config(Section):
 def arms(config: Config) -> list[Arm]:
     common = config.model_dump(mode="json")
     return [
-        Arm(f"{unit}.{name}", {**common, "unit": unit, "method": name}, config.parts, seeds_per_job=config.parts)
+        Arm(
+            f"{unit}.{name}",
+            {**common, "unit": unit, "method": name},
+            config.parts,
+            seeds_per_job=config.parts,
+            device="cpu",
+        )
         for unit in UNITS
         for name in METHODS
     ]

@@ -100,7 +100,8 @@ class Config(Section):
 def arms(config: Config) -> list[Arm]:
     start = {"start_year": config.start_year.model_dump()}
     return [
-        Arm(name, start | getattr(config, name).model_dump(mode="json"), 1) for name in ("rerun", "video", "useful")
+        Arm(name, start | getattr(config, name).model_dump(mode="json"), 1, device="cpu")
+        for name in ("rerun", "video", "useful")
     ]
 
 

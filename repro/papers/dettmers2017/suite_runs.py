@@ -61,7 +61,8 @@ def arms(config: Config) -> list[Arm]:
     settings = config.model_dump(mode="json")
     priced = {k: settings[k] for k in ("record", "core", "core_share", "small_net_flop_per_s", "devices")}
     dated = {k: settings[k] for k in ("record", "doubling_years", "spans_hours")}
-    return [Arm(CORE, dated, 1)] + [Arm(name, priced | {"cluster": name}, 1) for name in config.clusters]
+    on_clusters = [Arm(name, priced | {"cluster": name}, 1, device="cpu") for name in config.clusters]
+    return [Arm(CORE, dated, 1, device="cpu"), *on_clusters]
 
 
 def recorded_runs(folder: Path) -> list[dict[str, Any]]:

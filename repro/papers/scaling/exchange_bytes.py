@@ -47,7 +47,7 @@ class Config(BaseModel):
 
 def arms(config: Config) -> list[Arm]:
     shared = config.model_dump(mode="json", exclude={"workloads"})
-    return [Arm(workload, {"workload": workload, **shared}, 1) for workload in config.workloads]
+    return [Arm(workload, {"workload": workload, **shared}, 1, device="cpu") for workload in config.workloads]
 
 
 def exchanged_bytes(cluster_name: str, workload_name: str, groups: int, workers: int) -> dict[str, float]:

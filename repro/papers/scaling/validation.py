@@ -42,7 +42,7 @@ class Config(BaseModel):
 
 
 def arms(config: Config) -> list[Arm]:
-    return [Arm(ARM, {}, 1)]
+    return [Arm(ARM, {}, 1, device="cpu")]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

@@ -59,10 +59,10 @@ def arms(config: Config) -> list[Arm]:
             "rule": rule, "outputs": config.outputs, "inputs": config.inputs, "multiples": list(config.multiples),
             "draws": config.draws,
         }  # fmt: skip
-        listed.append(Arm(f"{rule}.one_step", settings, config.seeds, seeds_per_job=config.seeds))
+        listed.append(Arm(f"{rule}.one_step", settings, config.seeds, seeds_per_job=config.seeds, device="cpu"))
         for side in config.sides:
             settings = {"rule": rule, "outputs": side, "inputs": side, "replicates": config.replicates}
-            listed.append(Arm(f"{rule}.side{side}", settings, config.seeds, seeds_per_job=config.seeds))
+            listed.append(Arm(f"{rule}.side{side}", settings, config.seeds, seeds_per_job=config.seeds, device="cpu"))
     return listed
 
 

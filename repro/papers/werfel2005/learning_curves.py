@@ -71,7 +71,7 @@ def arms(config: Config) -> list[Arm]:
             "rule": rule, **layer, "noise_sd": noise_sd, "step": step, "replicates": config.replicates,
             "points": config.points, "steps": math.ceil(constants * constant),
         }  # fmt: skip
-        listed.append(Arm(f"{rule}.{kind}", settings, config.seeds, seeds_per_job=config.seeds))
+        listed.append(Arm(f"{rule}.{kind}", settings, config.seeds, seeds_per_job=config.seeds, device="cpu"))
     return listed
 
 
