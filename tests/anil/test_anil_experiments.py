@@ -19,8 +19,7 @@ from repro.published import load
 SGD = "optimizer: {kind: sgd, learning_rate: 0.1}"
 CHURN = (
     "seeds: 2, validation: 69, test: 200, hidden: [4], interval_steps: 5, tuned_rates: [0.1], tuning_seeds: 1, "
-    f"training: {{updates: 20, batch_size: 10, {SGD}}}, "
-    "rates: {single: 0.1, smoothed: 0.1, prior: 0.1, codistilled: 0.1}"
+    f"training: {{updates: 20, batch_size: 10, {SGD}}}"
 )
 EXCHANGE = (
     f"seeds: 2, cases: 50, hidden: [4], training: {{updates: 120, batch_size: 8, {SGD}}}, "
@@ -55,7 +54,9 @@ def test_churn_runs_draws_and_answers(record):
     # The tuning looks at validation cases, the others at test cases.
     assert {row["cases"] for row in found.rows if str(row["arm"]).startswith("tuning")} == {69}
     assert {row["cases"] for row in found.rows if row["arm"] in churn.LABELS} == {200}
-    assert len(churn.figure(found).data) == 2 * len(churn.LABELS)
+    assert len(churn.figure(found).data) == 2 * len(churn.LABELS) + len(churn.TUNED)
+    by_rate = churn.churn_by_rate(found)
+    assert by_rate["codistilled"] == {0.1: tuple(found.values("tuning.codistilled.rate0.1", "churn").values())}
     rows = judged(churn.claims(found))
     assert rows["CO-22"].published == 35
     single, codistilled = found.values("single", "churn"), found.values("codistilled", "churn")
@@ -256,22 +257,25 @@ def test_a_convolutional_net_and_a_folder_are_learned_from(tmp_path, monkeypatch
 # What is on record
 
 
-def _best_rate(rows, prefix, metric):
-    """The rate of the lowest mean over seeds among arms ``<prefix>.rate<rate>``."""
+def _best_rate(rows, metric, *prefixes):
+    """The rate of the lowest mean over runs of the arms ``<prefix>.rate<rate>``, which have equally many seeds."""
     tried = {}
     for row in rows:
         name, _, rate = str(row["arm"]).rpartition(".rate")
-        if name == prefix:
+        if name in prefixes:
             tried.setdefault(float(rate), []).append(row[metric])
     return min(tried, key=lambda rate: np.mean(tried[rate]))
 
 
 PAPER = config.load(ROOT / "config" / "paper.yaml")
 CHOSEN = {
-    "churn": ("log_loss", lambda c: {f"tuning.{name}": c.rates.of(name) for name in churn.TUNED}),
-    "exchange_interval": ("loss", lambda c: {f"tuning.{name}": rate for name, rate in c.rates.items()}),
-    "language_model": ("loss", lambda c: {f"tuning.sync{g.workers}": g.learning_rate for g in c.sync}),
-    "image_batch": ("error_percent", lambda c: {f"tuning.examples{n}": r for n, r in c.base_rates.items()}),
+    "churn": (
+        "log_loss",
+        lambda c: {tuple(f"tuning.{name}" for name in churn.TUNED): c.training.optimizer.learning_rate},
+    ),
+    "exchange_interval": ("loss", lambda c: {(f"tuning.{name}",): rate for name, rate in c.rates.items()}),
+    "language_model": ("loss", lambda c: {(f"tuning.sync{g.workers}",): g.learning_rate for g in c.sync}),
+    "image_batch": ("error_percent", lambda c: {(f"tuning.examples{n}",): r for n, r in c.base_rates.items()}),
 }
 
 
@@ -284,8 +288,8 @@ def test_chosen_rates_are_the_best_on_validation(experiment):
     if not asked <= arms:
         pytest.skip("the tuning is not wholly on record")
     metric, chosen = CHOSEN[experiment]
-    for prefix, rate in chosen(section.config).items():
-        assert rate == _best_rate(found.rows, prefix, metric), prefix
+    for prefixes, rate in chosen(section.config).items():
+        assert rate == _best_rate(found.rows, metric, *prefixes), prefixes
 
 
 def test_every_config_of_the_paper_plans():
