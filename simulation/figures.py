@@ -48,7 +48,9 @@ def _over_workers(axes: Axes, curves: Curves) -> None:
     counts = sorted({n for workers, _ in curves.values() for n in workers})
     for i, (name, (workers, values)) in enumerate(curves.items()):
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot(workers, values, label=name, markersize=4, **style)
+        # Earlier ones are wider: lines that fall together both show.
+        width = 1.5 + 1.5 * (len(curves) - 1 - i)
+        axes.plot(workers, values, label=name, linewidth=width, markersize=2.5 + width, **style)
     axes.set_xscale("log", base=2)
     shown = counts[:: -(-len(counts) // 8)]
     axes.set_xticks(shown, [f"{n:,}" for n in shown])

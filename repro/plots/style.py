@@ -68,10 +68,8 @@ def legend(ax: Axes, **options: Any) -> None:
 Mark = tuple[float, float, float | None, float | None]  # x, mean, and the interval's ends if there is one
 
 
-def with_intervals(
-    ax: Axes, marks: Sequence[Mark], number: int, label: str | None = None, *, joined: bool = True
-) -> None:
-    """Markers and 95 % intervals in the style of line ``number``, joined by it; a missing interval draws none."""
+def with_intervals(ax: Axes, marks: Sequence[Mark], number: int, label: str | None = None, *, line: str = "-") -> None:
+    """Markers and 95 % intervals in the colour of line ``number``, joined by it; a missing interval draws none."""
     down = [0.0 if low is None else mean - low for _, mean, low, _ in marks]
     up = [0.0 if high is None else high - mean for _, mean, _, high in marks]
     ax.errorbar(
@@ -80,7 +78,7 @@ def with_intervals(
         yerr=[down, up],
         color=COLOURS[number % len(COLOURS)],
         marker=MARKERS[number % len(MARKERS)],
-        linestyle="-" if joined else "none",
+        linestyle=line,
         capsize=3,
         elinewidth=1.2,
         label=label,

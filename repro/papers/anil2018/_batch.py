@@ -260,14 +260,14 @@ def claims(results: Results, config: Config) -> Sequence[Answer]:
                 tuple(results.paired(both, arm_name("twice", batch_size), "error_percent")),
                 direction="less",
                 setting=f"batch {batch_size}",
-                unit="pp",
+                unit="points",
             ),
             Claim(
                 f"SD-04.{suffix}",
                 "test error of codistillation at constant weight decay minus one group's, same seed",
                 tuple(results.paired(both, plain, "error_percent")),
                 setting=f"batch {batch_size}",
-                unit="pp",
+                unit="points",
                 published=2.0,
             ),
             Claim(
@@ -276,7 +276,7 @@ def claims(results: Results, config: Config) -> Sequence[Answer]:
                 tuple(results.paired(arm_name("codistilled_decay", batch_size), both, "error_percent")),
                 direction="less",
                 setting=f"batch {batch_size}",
-                unit="pp",
+                unit="points",
             ),
         ]
     return answers

@@ -53,7 +53,7 @@ def draw(results: Results, what: str) -> Drawing:
     for label, (arms, number) in kinds.items():
         metrics = ("test_accuracy_8bit", "bytes") if number == 1 else ("test_accuracy", "float_bytes")
         marks = [m for arm in arms if (x := size(arm, metrics[1])) and (m := mark(arm, metrics[0], x, "size"))]
-        with_intervals(ax, sorted(marks), number, label, joined=False)
+        with_intervals(ax, sorted(marks), number, label, line="none")
     frequent = mark(MOST_FREQUENT, "test_accuracy", 0, "size")
     if frequent and frequent[1] > 0.5 * max(row["mean"] for row in data):  # far below, it would only flatten the rest
         ax.axhline(frequent[1], ls=":", color=PRINTED, lw=1.6, label="most frequent label of the token")

@@ -283,7 +283,7 @@ def _claims_of(task: Task, results: Results, config: Config, least_share: float)
             "test accuracy, ensemble (arithmetic mean) minus the mean of its members",
             minus(means["arithmetic"], single),
             setting=setting,
-            unit="%",
+            unit="points",
         ),
         Claim(
             f"KD-S15.{data}",
@@ -299,13 +299,13 @@ def _claims_of(task: Task, results: Results, config: Config, least_share: float)
             "test accuracy, distilled net minus the mean of the ensemble's members",
             minus(students["ensemble"], single),
             setting=at_best,
-            unit="%",
+            unit="points",
         ),
         Claim(
             f"KD-S10.{data}_against_one",
             "test accuracy, net distilled from the ensemble minus net distilled from one member",
             minus(students["ensemble"], students["one"]),
             setting=setting,
-            unit="%",
+            unit="points",
         ),
     ]

@@ -284,7 +284,7 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
             minus(of("hard", "test"), hard),
             direction="less",
             setting=setting,
-            unit="%",
+            unit="points",
         ),
         Claim(
             f"KD-R06.{data}_stays",
@@ -292,21 +292,21 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
             minus(soft, of("soft", "stopped_test")),
             null=STAYS,
             setting=at_t,
-            unit="%",
+            unit="points",
         ),
         Claim(
             f"KD-R06.{data}_against_hard",
             "test accuracy, soft targets at the end minus labels early stopped",
             minus(soft, hard),
             setting=at_t,
-            unit="%",
+            unit="points",
         ),
         Claim(
             f"KD-R06.{data}_against_smoothed",
             "test accuracy, soft targets at the end minus smoothed labels early stopped",
             minus(soft, of("smoothed", "stopped_test")),
             setting=at_t,
-            unit="%",
+            unit="points",
         ),
         Claim(
             f"KD-R06.{data}_recovered",
@@ -323,7 +323,7 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
             minus(of("soft", "train"), of("hard", "stopped_train")),
             direction="less",
             setting=at_t,
-            unit="%",
+            unit="points",
         ),
     ]
 

@@ -95,7 +95,7 @@ def claims(results: Results) -> Sequence[Answer]:
             "KD-J25.gain",
             "test accuracy of the net distilled back minus the generalist's",
             tuple(after[seed] - before[seed] for seed in sorted(after)),
-            unit="pp",
+            unit="points",
             departures=NOT_JFT,
         )
     ]
@@ -105,7 +105,7 @@ def claims(results: Results) -> Sequence[Answer]:
                 f"KD-J25.against_{rival}",
                 f"test accuracy of the net distilled back minus that of as many passes on {name}",
                 tuple(results.paired("combined", rival, "accuracy")),
-                unit="pp",
+                unit="points",
                 departures=NOT_JFT,
             )
         )

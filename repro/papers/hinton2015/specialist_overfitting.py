@@ -115,7 +115,7 @@ def claims(results: Results) -> Sequence[Answer]:
             f"KD-J23.{metric}_against_{rival}",
             quantity,
             tuple(results.paired("full_soft", rival, metric)),
-            unit="pp",
+            unit="points",
             departures=NOT_JFT,
         )
         for metric, rival, quantity in rows

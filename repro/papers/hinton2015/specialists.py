@@ -158,7 +158,7 @@ def claims(results: Results) -> Sequence[Answer]:
     main, random = f"clusters{config.specialists.count}", f"random{config.specialists.count}"
     answers: list[Answer] = []
 
-    def add(name: str, quantity: str, values: Sequence[float], setting: str, unit: str = "pp", **more: Any) -> None:
+    def add(name: str, quantity: str, values: Sequence[float], setting: str, unit: str = "points", **more: Any) -> None:
         answers.append(Claim(name, quantity, tuple(values), setting=setting, unit=unit, departures=NOT_JFT, **more))
 
     for arm in (main, f"clusters{config.other_count}", random, f"full_soft{config.specialists.count}", "longer"):

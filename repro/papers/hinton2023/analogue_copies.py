@@ -156,7 +156,7 @@ def claims(results: Results) -> Sequence[Answer]:
             f"test error, {WAYS[way]} minus {WAYS[other]}",
             tuple(worse[s] - better[s] for s in sorted(worse.keys() & better.keys())),
             setting=f"hardware of variability {v:g}",
-            unit="%",
+            unit="points",
         )
 
     pairs = (("copied", "alone"), ("averaged", "alone"), ("copied_start", "distilled"), ("alone", "distilled"))

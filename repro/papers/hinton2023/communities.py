@@ -196,7 +196,7 @@ def _of_partition(results: Results, config: Config, partition: str) -> list[Answ
             tuple(results.paired(f"{partition}.{arm[kind]}", f"{partition}.{other}", "test_error_percent")),
             direction="less",
             setting=setting,
-            unit="%",
+            unit="points",
         )
 
     distil, gradients = (

@@ -149,7 +149,7 @@ def claims(results: Results) -> Sequence[Answer]:
             tuple(results.paired(f"{community}.{way}", f"{community}.{other}", "test_error_percent")),
             direction=direction,
             setting=f"agents with {COMMUNITIES[community]}",
-            unit="%",
+            unit="points",
         )
 
     by_weights = ("gradients", "weights", "weights_once")

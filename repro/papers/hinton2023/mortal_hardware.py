@@ -100,7 +100,7 @@ def claims(results: Results) -> Sequence[Answer]:
             tuple(results.paired("handed_on", other, "last_error_percent")),
             direction="less",
             setting=f"{config.generations} generations",
-            unit="%",
+            unit="points",
         )
         for other in ("labels", "self_taught", "copied")
     ]
@@ -112,7 +112,7 @@ def claims(results: Results) -> Sequence[Answer]:
             tuple(last[seed] - first[seed] for seed in sorted(last)),
             direction="less",
             setting=f"{config.generations} generations",
-            unit="%",
+            unit="points",
         )
     )
     return answers

@@ -163,7 +163,7 @@ def claims(results: Results) -> Sequence[Answer]:
                 "\n", " "
             ),
             tuple(results.paired("soft", other, measure)),
-            unit="%",
+            unit="points",
         )
         for measure, name in MEASURES.items()
         for other in ("second_teacher", "labels", "smoothed")

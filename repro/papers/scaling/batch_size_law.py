@@ -175,7 +175,7 @@ def figure(results: Results) -> Drawing:
         law, power = fit_law(mean), fit_power_law(mean)
         marks = [(b, *t_interval([steps[b] for steps in by_seed.values()])) for b in sizes]
         colour = COLOURS[number % len(COLOURS)]
-        with_intervals(left, marks, number, f"loss {target:g}", joined=False)
+        with_intervals(left, marks, number, f"loss {target:g}", line="none")
         left.plot(fine, [law.steps(b) for b in fine], color=colour)
         left.plot(fine, [power.steps(b) for b in fine], color=colour, ls=":", lw=1.2)
         right.plot(

@@ -31,6 +31,7 @@ DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 POWERS = {"full": 0.0, "aware": 1.0}
 NAMES = {"full": "full steps", "aware": "steps divided by staleness"}
+LINES = {"full": "-", "aware": "--"}
 PRINTED_WORKERS = 40  # of SC356
 
 
@@ -101,7 +102,7 @@ def figure(results: Results) -> Drawing:
     drawn, (left, right) = axes(2, width_in=10.0, height_in=5.0)
     data: list[dict[str, Any]] = []
     for number, n in enumerate(config.workers):
-        for steps, style in (("full", "-"), ("aware", "--")):
+        for steps, style in LINES.items():
             rows = [r for r in results.curves if r["arm"] == arm_name(n, steps)]
             points: dict[int, list[float]] = {}
             for row in rows:
@@ -129,7 +130,7 @@ def figure(results: Results) -> Drawing:
     named = left.get_legend_handles_labels()
     drawn.legend(*named, title="workers: mean staleness, updates", loc="outside lower center", ncols=3)
     cases = results.rows[0]["test_cases"]
-    for number, steps in enumerate(POWERS):
+    for steps in POWERS:
         marks = []
         for n in config.workers:
             arm = arm_name(n, steps)
@@ -139,7 +140,7 @@ def figure(results: Results) -> Drawing:
                 marks.append((stale, *t_interval(values)))
                 row = {"panel": "error", "workers": n, "steps": steps, "mean_staleness": stale, "n": len(values)}
                 data.append(row | dict(zip(("mean", "low", "high"), marks[-1][1:], strict=True)))
-        with_intervals(right, marks, number, NAMES[steps])
+        with_intervals(right, marks, len(COLOURS) - 1, NAMES[steps], line=LINES[steps])
     one = [100 * v / cases for v in results.values(arm_name(1, "full"), "test_errors").values()]
     if one:
         right.axhline(t_interval(one)[0], ls=":", color="#444444", lw=1.6, label="one worker")

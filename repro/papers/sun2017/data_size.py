@@ -197,7 +197,7 @@ def figure(results: Results) -> Drawing:
                 continue
             where = {"data": task.data, "net": net.name}
             marks = _over_sizes(list(runs.values()))
-            with_intervals(accuracy, marks, line, net.name, joined=False)
+            with_intervals(accuracy, marks, line, net.name, line="none")
             data += [where | {"panel": "accuracy"} | row_of(mark, len(runs)) for mark in marks]
             mean = {int(n): value for n, value, _, _ in marks}
             fine = [config.sizes[0] * (config.sizes[-1] / config.sizes[0]) ** (k / 60) for k in range(61)]
@@ -215,7 +215,7 @@ def figure(results: Results) -> Drawing:
             control.plot(list(mean), list(mean.values()), color=COLOURS[line])
             if controlled:
                 equal = _over_sizes(list(controlled.values()))
-                with_intervals(control, equal, line, joined=False)
+                with_intervals(control, equal, line, line="none")
                 control.plot([m[0] for m in equal], [m[1] for m in equal], color=COLOURS[line], ls="--")
                 data += [where | {"panel": "equal epochs"} | row_of(mark, len(controlled)) for mark in equal]
             told.append(_told(task.data, net.name, list(runs.values())))

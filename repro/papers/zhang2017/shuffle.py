@@ -166,7 +166,7 @@ def claims(results: Results) -> Sequence[Answer]:
                     f"error without shuffle less with {'it' if order == 'shuffle' else 'a random order'}, same seed",
                     _differences(results, config, net.groups, order),
                     setting=f"g={net.groups}",
-                    unit="%",
+                    unit="points",
                     departures=departures,
                     published=printed[id].value if order == "shuffle" else None,
                 )
@@ -179,7 +179,7 @@ def claims(results: Results) -> Sequence[Answer]:
                 "what the shuffle saves at g=8 less what it saves at g=3, same seed",
                 tuple(a - b for a, b in zip(eight, three, strict=False)),
                 setting="the paper: the shuffle is worth more with more groups",
-                unit="%",
+                unit="points",
                 published=2.5,
             )
         )

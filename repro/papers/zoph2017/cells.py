@@ -266,7 +266,7 @@ def claims(results: Results) -> Sequence[Answer]:
             tuple(searched[s] - sum(errors[s] for errors in by_seed) / len(by_seed) for s in seeds),
             direction="less",
             setting=setting,
-            unit="%",
+            unit="points",
             departures=departures,
         ),
         Claim(
@@ -275,7 +275,7 @@ def claims(results: Results) -> Sequence[Answer]:
             tuple(searched[s] - against_best[s] for s in seeds if best),
             direction="less",
             setting=setting,
-            unit="%",
+            unit="points",
             departures=departures,
         ),
     ]
