@@ -11,6 +11,7 @@ from pathlib import Path
 from repro import config
 from repro.bench import Measurement
 from repro.experiment import module_of
+from repro.files import read_csv
 from repro.machine import ROOT
 
 FOUNDATION = "hinton2015"
@@ -51,6 +52,11 @@ def _foundation() -> list[str]:
     return names
 
 
+def _computing(results: Path) -> float:
+    """Seconds that the recorded runs below a folder took, each by itself."""
+    return sum(float(row["seconds"]) for path in results.rglob("timing.csv") for row in read_csv(path)[1])
+
+
 def measure() -> list[Measurement]:
     """All rows of ``workflow.*``."""
     python = sys.executable
@@ -60,7 +66,12 @@ def measure() -> list[Measurement]:
         environment = own_environment(Path(temporary, "cache"))
         first = _seconds([*snakemake, *_foundation()], copy, environment)
         whole = first + _seconds(snakemake, copy, environment)
+        computing = _computing(copy / "results" / "quick")
         noop = min(_seconds(snakemake, copy, environment) for _ in range(3))
+        empty = Path(temporary, "empty")
+        empty.mkdir()
+        Path(empty, "Snakefile").write_text("rule all:\n", encoding="utf-8")
+        alone = min(_seconds([*snakemake, "--cores", "1"], empty, environment) for _ in range(3))
         helps = {
             name: min(_seconds([python, "-m", name, "--help"], copy, environment) for _ in range(3))
             for name in ("repro", "simulation")
@@ -69,7 +80,9 @@ def measure() -> list[Measurement]:
     return [
         Measurement("workflow.quick", "snakemake at scale quick, from nothing", whole, "s", "<= 300"),
         Measurement("workflow.quick", "of this, section 3 of Hinton et al. 2015", first, "s", "<= 60"),
+        Measurement("workflow.quick", "its runs, one after another, less the start of their programs", computing, "s"),
         Measurement("workflow.noop", "snakemake with nothing to do", noop, "s", "<= 3"),
+        Measurement("workflow.noop", "snakemake with a workflow of one empty rule", alone, "s"),
         *(
             Measurement("workflow.help", f"python -m {name} --help", value, "s", "<= 0.5")
             for name, value in helps.items()
