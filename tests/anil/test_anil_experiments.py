@@ -24,7 +24,7 @@ CHURN = (
 EXCHANGE = (
     f"seeds: 2, cases: 50, hidden: [4], training: {{updates: 120, batch_size: 8, {SGD}}}, "
     "rates: {single: 0.1, codistilled: 0.1}, interval_steps: 10, intervals: [10, 40], delays: [50], burn_ins: [30], "
-    "copies: [2, 3], tuned_rates: [0.1], held_out: 100"
+    "copies: [2, 3], tuned_rates: [0.1], held_out: 100, momentum: 0.75"
 )
 LANGUAGE = (
     "seeds: 2, net: {words: 30, embedding: 4, hidden: 4, layers: 1}, length: 8, optimizer: {kind: adam, "
@@ -104,6 +104,20 @@ def test_every_point_of_a_sweep_is_run_once():
     middle = exchange_interval.arm_name(10)
     assert names.count(middle) == 1
     assert {"single", middle, exchange_interval.arm_name(10, 50), exchange_interval.arm_name(10, 0, 30)} < set(names)
+
+
+def test_the_second_sweep_has_momentum_at_a_rate_as_much_lower():
+    config = exchange_interval.Config.model_validate(yaml.safe_load(f"{{{EXCHANGE}}}"))
+    runs = {arm.name: arm.settings["run"] for arm in exchange_interval.arms(config)}
+    for name in ("single", *map(exchange_interval.arm_name, config.intervals)):
+        quicker, slower = runs[name], runs[exchange_interval.with_momentum(name)]
+        assert {k: v for k, v in quicker.items() if k != "optimizer"} == {
+            k: v for k, v in slower.items() if k != "optimizer"
+        }
+        assert slower["optimizer"]["momentum"] == 0.75
+        assert slower["optimizer"]["learning_rate"] == 0.25 * quicker["optimizer"]["learning_rate"]
+    plain = config.model_copy(update={"momentum": 0})
+    assert len(exchange_interval.arms(plain)) == len(runs) - 1 - len(config.intervals)
 
 
 def test_exchange_interval_runs_draws_and_answers(record):
