@@ -104,6 +104,13 @@ def dustbin_probabilities(logits: Tensor, special_share: float) -> Tensor:
     return torch.softmax(moved, 1)
 
 
+def moved_dustbin(probabilities: Tensor, shift: float) -> Tensor:
+    """Probabilities (cases, set size + 1), the dustbin's last, with ``shift`` added to its logit."""
+    moved = probabilities.clone()
+    moved[:, -1] *= math.exp(shift)
+    return moved / moved.sum(1, keepdim=True)
+
+
 def probabilities_of_full(logits: Tensor, class_set: Tensor, special_share: float) -> Tensor:
     """The same of a specialist with an output for every class (section 6.1): the rest is summed in the dustbin.
 

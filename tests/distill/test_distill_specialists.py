@@ -56,6 +56,13 @@ def test_correction_restores_the_known_posterior():
     assert float(np.abs(softmax(logits.numpy(), axis=1) - truth).max()) > 0.2  # without it: far off
 
 
+def test_a_moved_dustbin_is_a_moved_logit():
+    logits = torch.randn(7, 4, dtype=torch.float64)
+    moved = logits + torch.tensor([0, 0, 0, -1.5])
+    found = specialists.moved_dustbin(torch.softmax(logits, 1), -1.5)
+    torch.testing.assert_close(found, torch.softmax(moved, 1))
+
+
 def test_full_specialists_are_corrected_alike():
     generator = torch.Generator().manual_seed(0)
     special, share = mask(0, 4), 0.3

@@ -17,7 +17,7 @@ from repro.experiment import Context
 from repro.models.convnet import convnet
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015 import _specialist_runs as runs
-from repro.papers.hinton2015 import specialists
+from repro.papers.hinton2015 import specialist_dustbin, specialists
 from repro.papers.hinton2015._specialist_arms import Specialists
 from repro.results import Results
 from repro.training.checkpoint import write_tensors
@@ -185,6 +185,33 @@ def test_rates_and_teachers_agree_over_the_experiments():
         )
         assert judged.specialists == taught.specialists
         assert judged.longer.learning_rate == taught.training.learning_rate
+        assert loaded.section("hinton2015.specialist_dustbin").config.count == judged.specialists.count
+
+
+def test_a_dustbin_is_judged_by_its_log_loss_and_moved_by_held_out_cases(folder, tmp_path):
+    left, data = nets.Generalist.left_in(folder), runs.image_set("hierarchy")
+    made = context(folder, tmp_path / "specialists")
+    trained = nets.train_all(SPECIALISTS.settings(), 0, made, left, data)
+    (arm, *_) = specialist_dustbin.arms(specialist_dustbin.Config(count=3, shifts=(-1, 1)))
+    inputs = {"generalist": folder, arm.name: made.work}
+    found = runs.dustbin(arm, 0, Context("hierarchy", inputs, tmp_path))
+    labels = data.test.labels
+    losses = [
+        -torch.log(own[case, -1] if not class_set[labels[case]] else 1 - own[case, -1]).item()
+        for own, class_set in zip(trained.test, trained.class_sets, strict=True)
+        for case in range(len(labels))
+    ]
+    assert found.metrics["own_log_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    at = {(row["split"], row["shift"]): row["gain"] for row in found.tables["shifts"]}
+    assert {shift for _, shift in at} == {-1, 0, 1}
+    best = max(at["validation", shift] for shift in (-1, 0, 1))
+    assert at["validation", found.metrics["shift"]] == best
+    gain = found.metrics["accuracy"] - found.metrics["generalist_accuracy"]
+    assert gain == pytest.approx(at["test", found.metrics["shift"]])
+    p = torch.softmax(left["test_logits"].double(), 1)
+    asked = consulted(p, trained.class_sets)
+    right = 100 * (combine(p, trained.test, trained.class_sets, asked).argmax(1) == labels).double().mean().item()
+    assert found.metrics["accuracy_unmoved"] == pytest.approx(right, abs=0.11)
 
 
 def test_the_bench_s_yardstick_solves_the_same_problem():

@@ -13,6 +13,7 @@ from repro.distill import clusters
 from repro.distill.combine import combine, combine_reversed, consulted
 from repro.distill.covariance import covariance
 from repro.distill.objective import distillation_loss, soft_targets
+from repro.distill.specialists import moved_dustbin
 from repro.experiment import Arm, Context, Result
 from repro.models.convnet import convnet, multiply_adds
 from repro.papers.hinton2015 import _specialist_nets as nets
@@ -180,6 +181,53 @@ def coverage(before: Tensor, after: Tensor, covering: Tensor) -> list[dict[str, 
         gained = int(after[cases].sum()) - right
         rows.append({"covering": number, "cases": int(cases.sum()), "generalist_right": right, "gained": gained})
     return rows
+
+
+def dustbin(arm: Arm, seed: int, context: Context) -> Result:
+    """How well specialists tell their classes from all others, and what moving their dustbin's logit is worth."""
+    data, teacher = image_set(context.data), _generalist(context)
+    settings, kept, held_out = arm.settings, teacher["kept"], teacher["held_out"]
+    folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == arm.name)
+    left = nets.left_specialists(settings, folder, teacher)
+    sets = torch.stack([class_set for class_set, _ in left])
+    splits = {
+        "validation": (
+            teacher.maps("train")[0][held_out],
+            teacher["train_logits"][held_out],
+            data.train.labels[held_out],
+        ),
+        "test": (teacher.maps("test")[0], teacher["test_logits"], data.test.labels),
+    }
+    metrics: dict[str, Any] = {}
+    rows, right = [], {}
+    for split, (maps, logits, labels) in splits.items():
+        p = torch.softmax(logits.double(), 1)
+        before = 100 * float((p.argmax(1) == labels).double().mean())
+        said = []
+        for class_set, net in left:
+            share = nets.share_of(data.train.labels[kept], class_set)
+            said.append(nets.probabilities(settings["kind"], nets.answers(net, maps), class_set, share).double())
+        asked = consulted(p, sets)
+        for shift in settings["shifts"]:
+            q = combine(p, [moved_dustbin(own, shift) for own in said], sets, asked)
+            right[split, shift] = 100 * float((q.argmax(1) == labels).double().mean())
+            rows.append({"split": split, "shift": shift, "gain": right[split, shift] - before})
+        if split == "test":
+            inside = sets[:, labels]
+            none = torch.stack([own[:, -1] for own in said])
+            metrics["generalist_accuracy"] = before
+            metrics["own_log_loss"] = _log_loss(1 - none, inside)
+            metrics["generalist_own_log_loss"] = _log_loss(sets.double() @ p.T, inside)
+            metrics["dustbin_mean"] = float(none.mean())
+            metrics["others_share"] = float((~inside).double().mean())
+    shift = max(settings["shifts"], key=lambda s: (right["validation", s], -abs(s)))
+    metrics |= {"accuracy": right["test", shift], "accuracy_unmoved": right["test", 0.0], "shift": shift}
+    return Result(metrics, [], {"shifts": rows})
+
+
+def _log_loss(inside: Tensor, truth: Tensor) -> float:
+    """Mean of -log of the probability of what is so; ``inside`` are probabilities of ``truth`` (same shape)."""
+    return float(-torch.where(truth, inside, 1 - inside).clamp_min(1e-12).log().mean())
 
 
 def longer(arm: Arm, seed: int, context: Context) -> Result:
