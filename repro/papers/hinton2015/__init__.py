@@ -15,5 +15,7 @@ PAPER = Paper(
         "KD-M12.soft",
         "KD-M13.soft",
         "KD-J21.k20_random",
+        "KD-J07.clusters20",
+        "KD-J22",
     ),
 )
