@@ -8,8 +8,8 @@ Here: two counts of specialists on CIFAR-100, class sets from clusters of the co
 predictions (``specialist_generalist``), half of each specialist's cases special, the dustbin's logit corrected, and eq
 5 solved with n = 1. Controls that could explain a gain away: ``random``, sets drawn at random, as many and as large;
 ``longer``, the generalist's own top trained on all classes for as many passes, at a rate tuned like the specialists'.
-``reversed`` in the table is eq 5 with KL(q, p), the paper's other direction. What specialists lack here is looked for in
-``specialist_dustbin``.
+``reversed`` in the table is eq 5 with KL(q, p), the paper's other direction. What specialists lack here is looked for
+in ``specialist_dustbin``.
 
 Departures: 100 classes; specialists train their copy of the generalist's last residual block and head on stored maps of
 its trunk, plain and mirrored, instead of the whole net; a dustbin's head is first fitted alone on the generalist's
