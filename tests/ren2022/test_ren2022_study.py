@@ -143,3 +143,14 @@ def test_the_same_run_gives_the_same_numbers(tmp_path):
     first, second = (_variance.measure(arm, 0, Context("digits", {}, tmp_path)).metrics for _ in range(2))
     assert first == second
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("experiment", ["mnist", "cifar100_coarse", "contrastive"])
+def test_groups_that_do_not_divide_the_channels_are_told_by_file_and_key(tmp_path, experiment):
+    text = (ROOT / "config" / "quick.yaml").read_text()
+    own = text.index(f"  {experiment}:", text.index("\nren2022:"))
+    at = text.index("groups: ", own)
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(text[:at] + "groups: 7" + text[text.index("\n", at) :])
+    with pytest.raises(UserError, match=rf"bad\.yaml: ren2022\.{experiment}.*: 7 groups do not divide \d+ channels"):
+        config.load(bad)

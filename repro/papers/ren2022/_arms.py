@@ -1,9 +1,9 @@
 """Settings and arms that the experiments of this paper share; importable without torch."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.experiment import Arm, Need
 
@@ -47,14 +47,25 @@ class Course(Section):
         }  # fmt: skip
 
 
-class Mixer(Section):
+class Grouped(Section):
+    """Channels of a LocalMixer, and groups of them that learn from losses of their own."""
+
+    channels: PositiveInt
+    groups: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _groups_are_equal(self) -> Self:
+        if self.channels % self.groups:
+            raise ValueError(f"{self.groups} groups do not divide {self.channels} channels; choose a divisor")
+        return self
+
+
+class Mixer(Grouped):
     """A LocalMixer, the methods that train it, and the rates that every method tries."""
 
     name: str
     blocks: PositiveInt = 1
     patches: PositiveInt = 1
-    channels: PositiveInt
-    groups: PositiveInt = 1
     methods: tuple[Method, ...] = Field(min_length=1)
     rates: tuple[PositiveFloat, ...] = Field(min_length=1)
     course: Course

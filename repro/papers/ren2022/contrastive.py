@@ -23,7 +23,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.ren2022._arms import Course, Section
+from repro.papers.ren2022._arms import Course, Grouped
 from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
 
@@ -38,12 +38,10 @@ NAMES = {
 }
 
 
-class Config(Section):
+class Config(Grouped):
     seeds: PositiveInt = 3
     blocks: PositiveInt = 2
     patches: int = Field(ge=2)
-    channels: PositiveInt
-    groups: PositiveInt = 1
     temperature: PositiveFloat = 0.2
     ways: tuple[Way, ...] = ("activities", "weights", "backprop", "random")
     rates: tuple[PositiveFloat, ...] = Field(min_length=1)
