@@ -18,7 +18,7 @@ either side: what an exchange does to momentum must not be taken for what stalen
 Departures: a small net, few cases seen many times, where the paper sees none twice; a run is 3,000 steps, so an
 interval is a larger share of it than in the paper. Groups of one worker: the mean gradient of many is that of one
 worker with all their examples. Copies step in one process with the arithmetic of real runs.
-Cost at scale ``paper``: 15 to 25 seconds of one core a run, 100 with eight copies.
+Cost at scale ``paper``: 10 to 30 seconds of one core a run, 150 with eight copies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -188,7 +188,7 @@ def figure(results: Results) -> Drawing:
         ax.set_xticks([x for x, _, _ in points], [shown for _, shown, _ in points])
         ax.set_xlabel(label)
         ax.set_ylabel("test loss, nats")
-    panels[0].legend(fontsize=8.5)
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9.5)
     for arm in ("single", with_momentum("single")):
         if values := list(results.values(arm, "loss").values()):
             mean, low, high = t_interval(values)
