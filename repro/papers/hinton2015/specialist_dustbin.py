@@ -1,4 +1,4 @@
-"""Why specialists with a dustbin do not help here: how well they tell their own classes from all others.
+"""A control for specialists: how well they tell their own classes from all others, and what moving that is worth.
 
 The paper gives a specialist one output for all classes that are not its own, trains it on as many special cases as
 others, and adds to that output's logit what the sampling took away (section 5.2). Everything that eq 5 moves between
