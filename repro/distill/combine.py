@@ -15,7 +15,7 @@ of q outside m's classes (all divided by L), the objective is minus sum_c b_c lo
   Newton's method finds them in a few small solves, begun where a few steps of the first kind lead.
 
 The few cases that Newton's method leaves uncertified, begun too far off, are led to their optimum along a path of
-easier problems (``_by_path``)."""
+easier problems (``_by_path``), in shorter steps where longer ones lose the way."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,8 @@ from repro.errors import UserError
 
 BLOCK = 1000  # cases solved together: their arrays stay in the processor's cache
 EASY = ((10, 3), (40, 5))  # steps of the first kind, then Newton's: enough for nearly all cases
-PATH, PATH_STEPS, LAST_STEPS = 16, 6, 30  # for the few left
+PATHS = ((10, 6), (2, 12))  # for the few left: mu falls by this, with so many of Newton's steps each time
+FIRST_MU, LAST_MU, LAST_STEPS = 0.1, 1e-16, 30
 HALVINGS = 30
 WORST = 1e-5  # nats that rounding may leave of a case whose probabilities are near float64's resolution
 LEAST = 1e-12  # probabilities below are raised to it, which moves the objective by less than the tolerance
@@ -144,9 +145,13 @@ def _solve(b: Tensor, d: Tensor, models: Tensor, class_sets: Tensor, tolerance: 
         open_ = ~(_gap(b, d, q, models, outside) <= tolerance)
         if not bool(open_.any()):
             return q
-    q[open_] = _by_path(b[open_], d[open_], q[open_], outside)
-    gap = _gap(b, d, q, models, outside)
-    if not bool((gap <= max(tolerance, WORST)).all()):
+    for ratio, newton_steps in PATHS:
+        q[open_] = _by_path(b[open_], d[open_], q[open_], outside, ratio, newton_steps)
+        gap = _gap(b, d, q, models, outside)
+        open_ = ~(gap <= max(tolerance, WORST))
+        if not bool(open_.any()):
+            break
+    else:
         raise UserError(f"eq 5: a case is {float(gap.max()):g} nats from the optimum; are its probabilities sound?")
     return q
 
@@ -159,17 +164,18 @@ def _easy(b: Tensor, d: Tensor, q: Tensor, outside: Tensor, first_steps: int, ne
     return _nearer(b, d, q, _shares(b, _newton(b, d, r, outside, newton_steps), outside), outside)
 
 
-def _by_path(b: Tensor, d: Tensor, q: Tensor, outside: Tensor) -> Tensor:
-    """q of cases where Newton's method began too far off: they are solved for b + mu, mu falling to zero.
+def _by_path(b: Tensor, d: Tensor, q: Tensor, outside: Tensor, ratio: float, newton_steps: int) -> Tensor:
+    """q of cases where Newton's method began too far off: they are solved for b + mu, mu falling to zero by ``ratio``.
 
     Classes with b near zero are what makes a case hard: Newton's steps are sound only while each class's room,
     1 - sum r_m, changes by less than itself. What rounding left is put right by steps of the first kind.
     """
     r = d
-    for mu in (*(10.0**-exponent for exponent in range(1, PATH)), 0.0):
+    falls = math.ceil(math.log(FIRST_MU / LAST_MU) / math.log(ratio))
+    for mu in (*(FIRST_MU * ratio**-fall for fall in range(falls)), 0.0):
         total = 1 + mu * b.shape[1]
         raised, rest = (b + mu) / total, d / total
-        r = _newton(raised, rest, _inside(raised, rest, r, outside), outside, PATH_STEPS)
+        r = _newton(raised, rest, _inside(raised, rest, r, outside), outside, newton_steps)
     q = _nearer(b, d, q, _shares(b, r, outside), outside)
     for _ in range(LAST_STEPS):
         q = q * _slope(b, d, q, outside)

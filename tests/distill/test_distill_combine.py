@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, rel_entr
 from torch import Tensor
 
-from repro.distill.combine import LEAST, combine, combine_reversed, consulted, objective
+from repro.distill.combine import LEAST, PATHS, combine, combine_reversed, consulted, objective
 from repro.distill.ensemble import arithmetic_mean, geometric_mean
 from repro.errors import UserError
 
@@ -110,6 +110,19 @@ def test_any_problem_is_solved_to_its_certificate(seed, sharp, size):
     # No probe of the simplex is better by more than that.
     for other in (generalist, torch.full_like(q, 1 / q.shape[1]), 0.9 * q + 0.1 * generalist):
         assert bool((objective(q, *p) <= objective(other, *p) + 1e-5).all())
+
+
+def test_shorter_steps_along_the_path_find_what_longer_ones_lose(monkeypatch):
+    p = problem(1, cases=60, classes=60, count=24, sharp=5.0, size=18)
+    q = combine(*p, tolerance=1e-9)
+    lost = (1e16, 0)  # from the easiest problem to the given one at once
+    monkeypatch.setattr("repro.distill.combine.EASY", ((1, 0),))
+    monkeypatch.setattr("repro.distill.combine.LAST_STEPS", 0)
+    monkeypatch.setattr("repro.distill.combine.PATHS", (lost,))
+    with pytest.raises(UserError, match="nats from the optimum"):
+        combine(*p, tolerance=1e-9)
+    monkeypatch.setattr("repro.distill.combine.PATHS", (lost, PATHS[-1]))
+    torch.testing.assert_close(combine(*p, tolerance=1e-9), q, atol=1e-6, rtol=1e-3)
 
 
 def test_permutations_of_classes_specialists_and_cases_change_nothing_else():
