@@ -20,9 +20,9 @@ a step of as many workers on a cluster and a workload of the simulator's shelf. 
 number of workers on validation text over one grid; groups that codistil and the other controls use the rate of one
 group, which favours the baseline.
 
-Departures: a text and a net smaller by orders of magnitude, words instead of word pieces with the rarest unknown, no
-layer norm, every stretch begins with a state of zeros, rates constant. Workers of a group are one batch: the mean
-gradient of many is that of one worker with all their examples. The paper's sizes stand in ``config/cluster.yaml``.
+Departures: a text and a net smaller by orders of magnitude, words instead of word pieces with the rarest unknown,
+every stretch begins with a state of zeros, rates constant. Workers of a group are one batch: the mean gradient of many
+is that of one worker with all their examples. The paper's sizes stand in ``config/cluster.yaml``.
 Cost at scale ``paper``: one to five minutes of one core a run.
 """
 
