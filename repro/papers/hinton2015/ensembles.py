@@ -23,7 +23,8 @@ Cost at scale ``paper``: 3 to 12 seconds of one core a run, 340 runs.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -35,9 +36,13 @@ from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 DATA = {"quick": BY_ARM, "paper": BY_ARM, "cluster": BY_ARM}
 PRINTED_DATA = "speech"
 TEACHERS = ("ensemble", "one")
+FAR = 1.3  # a mean error so many times the median is one that a student which learned nothing has lifted
 
 
 class Task(Section):
@@ -119,6 +124,7 @@ def figure(results: Results) -> Drawing:
     data: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     shares = []
+    beyond = False
     for task, ax in zip(config.tasks, panels, strict=True):
         name = task.data
         ensemble = f"{name}.ensemble"
@@ -135,6 +141,7 @@ def figure(results: Results) -> Drawing:
                 is_chosen = temperature == chosen_temperature(results, task, source, config)
                 lines.append((f"T = {temperature:g}{' *' if is_chosen else ''}", found, colour, marker))
         ticks: list[str] = []
+        marks: list[tuple[float, float, float, float]] = []
         for label, found, colour, marker in lines:
             bare = label.removesuffix(" *")
             if not ticks or ticks[-1].removesuffix(" *") != bare:
@@ -146,6 +153,7 @@ def figure(results: Results) -> Drawing:
             mean, low, high = t_interval([100 - right for right in found.values()])
             counts[f"{name} {label}"] = len(found)
             ends = None if low is None or high is None else [[mean - low], [high - mean]]
+            marks.append((x, mean, mean if low is None else low, mean if high is None else high))
             ax.errorbar([x], [mean], yerr=ends, fmt=marker, color=colour, ms=8, capsize=4,
                         mfc=colour if label.endswith("*") or not label.startswith("T") else "white")  # fmt: skip
             row = {
@@ -157,6 +165,7 @@ def figure(results: Results) -> Drawing:
             data.append(row | {"test_error_percent": mean, "low": low, "high": high, "n": len(found)})
         ax.set_xticks(range(len(ticks)), ticks, rotation=35, ha="right", rotation_mode="anchor")
         ax.set_xlim(-0.5, len(ticks) - 0.3)
+        beyond = _end_above_the_usual(ax, marks) or beyond
         ax.grid(axis="x", visible=False)
         ax.set_title(words(task))
         kept = shares_kept(results, task, "ensemble", config)
@@ -175,15 +184,39 @@ def figure(results: Results) -> Drawing:
         )
     ]
     drawn.legend(handles=handles, loc="outside lower center", ncols=4 if len(panels) > 1 else 2)
+    told = "An arrow gives a mean beyond the axis: there a student learned nothing. " if beyond else ""
     caption = (
         f"Test error of single nets (mean of {config.members}), of ensembles that differ in initial weights alone, "
         "with the arithmetic (mean of p) and geometric (mean of log p) mean of their predictions, and of nets of the "
         "same size that learn from the soft targets of the ensemble, or of one net of it, at temperature T. Filled: "
-        "the temperature with the fewest errors on held-out cases. 95 % t-intervals over ensembles "
-        f"({number_of(counts.values())}). Share of the ensemble's gain that its student keeps: {'; '.join(shares)}; "
+        "the temperature with the fewest errors on held-out cases. "
+        f"{told}95 % t-intervals over ensembles ({number_of(counts.values())}). Share of the ensemble's gain that its "
+        f"student keeps: {'; '.join(shares)}; "
         f"printed for speech: {printed_share('KD-S10', 'KD-S08', 'KD-S06'):.0f} %. "
     )
     return Drawing(drawn, data, caption + results.scope)
+
+
+def _end_above_the_usual(ax: "Axes", marks: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Ends the axis above marks (x, mean, low, high) near their median; means far above it are told in numbers.
+
+    True if there were any.
+    """
+    if not marks:
+        return False
+    limit = FAR * median([mean for _, mean, _, _ in marks])
+    usual = [(low, high) for _, mean, low, high in marks if mean <= limit]
+    least, most = min(low for low, _ in usual), max(high for _, high in usual)
+    if len(usual) == len(marks):
+        return False
+    room = 0.1 * (most - least)
+    ax.set_ylim(least - room, most + 2 * room)
+    for x, mean, _, _ in marks:
+        if mean > limit:
+            ax.annotate(
+                f"↑ {mean:.1f}", (x, most + room), ha="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1}
+            )
+    return True
 
 
 def percent_right(results: Results, arm: str, metric: str = "test_errors") -> dict[int, float]:
