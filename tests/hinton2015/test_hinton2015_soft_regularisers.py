@@ -1,5 +1,6 @@
 """Soft targets as regularisers: what each kind learns from, equal steps, and what the claims read."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,11 @@ def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path
     smoothed = torch.softmax(given["smoothed"][1], 1)
     torch.testing.assert_close(smoothed.max(1).values, torch.full((60,), 0.91))
     assert torch.equal(smoothed.argmax(1), seen.cases.labels)
-    for result in found.values():
+    for kind, result in found.items():
+        # What a grid would choose by is the end of training, not the best evaluation.
+        left = json.loads((tmp_path / kind / "tried.json").read_text())
+        at = {epoch: value for epoch, _, *which, value in result.curves if which == ["validation", "errors"]}
+        assert left["validation_errors"] == at[6] == result.metrics["validation_errors"]
         assert {(split, metric) for _, _, split, metric, _ in result.curves} == {
             (split, metric) for split in ("train", "validation", "test") for metric in ("errors", "cross_entropy")
         }

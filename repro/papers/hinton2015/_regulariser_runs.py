@@ -38,9 +38,8 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
     _, points = nets.fit(
         settings, nets.student_seed(seed), context, seen.cases, judged_on, objective, measure=nets.errors_and_loss
     )
-    stopped = early_stopped(points)
-    metrics = nets.outcome(points, judged_on) | stopped
-    tuned.leave(context, settings, stopped["stopped_validation_errors"])
+    metrics = nets.outcome(points, judged_on) | early_stopped(points)
+    tuned.leave(context, settings, metrics["validation_errors"])
     drawn = [point for point in points if point.metric != "loss" and arm.settings["role"] == "student"]
     found = metrics | tuned.told(settings) | nets.precision(settings, context)
     return Result(found, nets.curves(drawn))
