@@ -163,7 +163,7 @@ def months(results: Results, way: str, network: str, side_pixels: int) -> list[f
 
 def figure(results: Results) -> Drawing:
     """Staleness by network; months of the paper's run by network and side; held-out loss over examples by rule."""
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     from repro.plots.style import axes, legend, plain_ticks
 
@@ -193,6 +193,7 @@ def figure(results: Results) -> Drawing:
         ax.set_yscale("log")
         plain_ticks(ax.yaxis, (0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10))
         ax.set_title(RULES[rule])
+        ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.set_xlabel("examples")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         ax.set_ylabel("held-out loss")
