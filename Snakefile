@@ -6,7 +6,6 @@
 """
 
 from repro.errors import UserError
-from snakemake.exceptions import WorkflowError
 
 
 rule all:

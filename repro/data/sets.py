@@ -52,9 +52,9 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
     `digits`, which comes with scikit-learn, and `hierarchy`, made by a seeded generator.
     Raises UserError, with one line, on an unknown name or data that cannot be had or are not as published.
     """
-    if name not in _LOADERS:
-        raise UserError(f"no image set is called {name!r}: choose one of {', '.join(_LOADERS)}")
-    return _LOADERS[name](name, progress)
+    if name not in LOADERS:
+        raise UserError(f"no image set is called {name!r}: choose one of {', '.join(LOADERS)}")
+    return LOADERS[name](name, progress)
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -185,7 +185,7 @@ _FASHION = (
     "ankle boot",
 )
 
-_LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
+LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
     "mnist": lambda name, progress: _load_idx(name, progress, tuple("0123456789")),
     "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION),
     "cifar-100": _load_cifar_100,

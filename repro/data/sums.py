@@ -4,6 +4,21 @@ from collections.abc import Mapping
 from functools import cache
 
 from repro.data import labelled_text, questions, tables
+from repro.errors import UserError
+
+
+def known(name: str, where: str = "") -> None:
+    """Return if a set of any kind has this name.
+
+    Raises:
+        UserError: none has; the message begins with ``where`` and lists them.
+    """
+    from repro.data import folders, sets, texts
+
+    kinds = (sets.LOADERS, texts.LOADERS, folders.SETS, tables.LOADERS, questions.LOADERS, labelled_text.LOADERS)
+    names = [known for kind in kinds for known in kind]
+    if name not in names:
+        raise UserError(f"{where}no data set is called {name!r}: choose one of {', '.join(names)}")
 
 
 @cache  # within a process: every run of it asks

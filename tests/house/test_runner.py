@@ -282,7 +282,7 @@ def two_sets(toy, monkeypatch):
     settings = {"tosses": 3}
     monkeypatch.setattr(module, "arms", lambda _: [Arm("mint", settings, 1, data="digits"),
                                                    Arm("toss.fair", settings, 1, data="other")])  # fmt: skip
-    monkeypatch.setitem(sets._LOADERS, "other", sets._LOADERS["digits"])
+    monkeypatch.setitem(sets.LOADERS, "other", sets.LOADERS["digits"])
 
 
 def test_arms_may_name_their_own_data(two_sets, toy_scale):

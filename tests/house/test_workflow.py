@@ -68,10 +68,21 @@ def test_a_mistake_in_the_config_stops_the_workflow_in_a_line(tossing):
     own = tossing.place / "own.yaml"
     own.write_text(own.read_text().replace("tosses: 5", "tozzes: 5"))
     done = tossing.shell(TOSS)
-    assert done.returncode != 0
-    assert "own.yaml" in done.stdout
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("repro: own.yaml: toy.coin.tozzes: ")
     assert "did you mean tosses" in done.stdout
-    assert "Traceback" not in done.stdout
+    assert '.smk", line' not in done.stdout
+
+
+def test_a_data_set_that_nobody_knows_stops_the_workflow_before_anything_is_run(workflow):
+    quick = (workflow.place / "config" / "quick.yaml").read_text()
+    (workflow.place / "own.yaml").write_text(quick.replace("hinton2015:\n", "hinton2015:\n  data: mnits\n"))
+    done = workflow.shell("snakemake hinton2015 --config file=own.yaml")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith(
+        "repro: own.yaml: hinton2015.data: no data set is called 'mnits': choose one of mnist, fashion-mnist, "
+    )
+    assert not (workflow.place / "results").exists()
 
 
 def test_a_second_workflow_in_the_same_place_is_refused(tossing):

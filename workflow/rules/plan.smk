@@ -19,7 +19,7 @@ def or_stop(what, *words):
     try:
         return what(*words)
     except UserError as error:
-        raise WorkflowError(str(error))
+        raise SystemExit(f"repro: {error}")
 
 
 RUN = or_stop(
@@ -31,6 +31,17 @@ OTHERS = [
     for name in configs.SCALES
     if name != RUN.name and name != "quick" and Path("config", f"{name}.yaml").exists()
 ]
+
+
+def known_data(scale):
+    """Ends the workflow before anything is planned where a paper's `data:` is none that can be read."""
+    for paper, name in {(s.paper, s.data) for s in scale.sections() if s.swapped}:
+        from repro.data.sums import known  # imports torch, for which no other workflow should wait
+
+        or_stop(known, name, f"{scale.path}: {paper}.data: ")
+
+
+known_data(RUN)
 
 
 def runs_csv(scale, section):
