@@ -29,8 +29,8 @@ EXCHANGE = (
 LANGUAGE = (
     "seeds: 2, net: {words: 30, embedding: 4, hidden: 4, layers: 1}, length: 8, optimizer: {kind: adam, "
     "learning_rate: 0.01}, sync: [{workers: 2, updates: 12, learning_rate: 0.01}, {workers: 4, updates: 12, "
-    "learning_rate: 0.01}], group_workers: 2, interval_steps: 3, evaluate_updates: 4, judged_tokens: 200, "
-    "tuned_rates: [0.01]"
+    "learning_rate: 0.01}], group_workers: 4, interval_steps: 3, evaluate_updates: 4, judged_tokens: 200, "
+    "tuned_rates: [0.01], below_saturation: {group_workers: 2, burn_in_steps: 3}"
 )
 BATCH = (
     "seeds: 2, net: {kind: mlp, hidden: [4]}, cases: 1297, epochs: 3, batch_sizes: [128, 256], "
@@ -143,18 +143,25 @@ def test_rates_of_both_recipes_are_asked_for():
 
 def test_language_model_runs_draws_and_answers(record):
     found = record("anil2018.language_model", LANGUAGE)
-    assert len(found.rows) == 2 * 7 + 2
+    assert len(found.rows) == 2 * 8 + 2
     two_phase = found.values("two_phase", "updates")
     assert set(two_phase.values()) == {24}
     steps = {row["step"] for row in found.curves if row["arm"] == "two_phase"}
     assert min(steps) == 16  # the second phase begins where the first ends
     assert max(found.values("sync2", "loss").values()) < np.log(30) + 0.2
     drawn = language_model.figure(found)
-    assert {row["arm"] for row in drawn.data} == {"sync2", "sync4", *language_model.CONTROLS}
+    assert {row["arm"] for row in drawn.data} == {"sync2", "sync4", language_model.BELOW, *language_model.CONTROLS}
     rows = judged(language_model.claims(found))
-    assert {"CO-06.disjoint", "CO-06.same", "CO-09", "CO-10.uniform", "CO-10.unigram", "CO-08", "CO-03.2to4"} <= set(
-        rows
-    )
+    assert {
+        "CO-06.disjoint",
+        "CO-06.same",
+        "CO-09",
+        "CO-10.uniform",
+        "CO-10.unigram",
+        "CO-08",
+        "CO-03.2to4",
+        "CO-06.below_saturation",
+    } <= set(rows)
     assert rows["CO-06.disjoint"].published == 2
 
 
@@ -183,14 +190,21 @@ def test_one_groups_loss_is_the_mean_over_its_workers():
             (task.loss(task.forward(net, batch), batch) / len(parts)).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
     assert torch.allclose(*gradients, atol=1e-7)
-    assert config.base.workers == 2
+    assert config.base.workers == 4
+
+
+def test_groups_of_a_size_that_is_not_trained_alone_are_refused():
+    for known, unknown in (("group_workers: 4", "group_workers: 3"), ("{group_workers: 2", "{group_workers: 3")):
+        content = yaml.safe_load(f"{{{LANGUAGE.replace(known, unknown)}}}")
+        with pytest.raises(ValueError, match="group_workers: 3 is none of sync's workers"):
+            language_model.Config.model_validate(content)
 
 
 def test_more_workers_take_longer_simulated_steps():
     config = language_model.Config.model_validate(yaml.safe_load(f"{{{LANGUAGE}}}"))
     by_name = {arm.name: language_model.simulated_step_s(arm.settings) for arm in language_model.arms(config)}
     assert by_name["sync2"] <= by_name["sync4"]
-    assert by_name["codistilled.disjoint"] > by_name["sync2"]  # the teacher's forward pass
+    assert by_name["codistilled.disjoint"] > by_name["sync4"]  # the teacher's forward pass
 
 
 # Large batches
