@@ -14,6 +14,7 @@ PAPER = Paper(
         "KD-M06.lower_units30",
         "KD-M12.soft",
         "KD-M13.soft",
+        "KD-S15.mnist",
         "KD-J21.k20_random",
         "KD-J07.clusters20",
         "KD-J22",
