@@ -143,7 +143,7 @@ def test_rates_of_both_recipes_are_asked_for():
 
 def test_language_model_runs_draws_and_answers(record):
     found = record("anil2018.language_model", LANGUAGE)
-    assert len(found.rows) == 2 * 8 + 2
+    assert len(found.rows) == 2 * 8 + 3
     two_phase = found.values("two_phase", "updates")
     assert set(two_phase.values()) == {24}
     steps = {row["step"] for row in found.curves if row["arm"] == "two_phase"}
@@ -302,7 +302,13 @@ CHOSEN = {
         lambda c: {tuple(f"tuning.{name}" for name in churn.TUNED): c.training.optimizer.learning_rate},
     ),
     "exchange_interval": ("loss", lambda c: {(f"tuning.{name}",): rate for name, rate in c.rates.items()}),
-    "language_model": ("loss", lambda c: {(f"tuning.sync{g.workers}",): g.learning_rate for g in c.sync}),
+    "language_model": (
+        "loss",
+        lambda c: {
+            **{(f"tuning.sync{g.workers}",): g.learning_rate for g in c.sync},
+            ("tuning.codistilled",): c.codistilled_rate or c.base.learning_rate,
+        },
+    ),
     "image_batch": ("error_percent", lambda c: {(f"tuning.examples{n}",): r for n, r in c.base_rates.items()}),
 }
 

@@ -20,9 +20,9 @@ Against one group of ``group_workers``, each for as many steps:
   this size were tried first, with an interval of 50, and gained nothing.
 
 A target is what one group of ``group_workers`` reaches on held-out text at its end, seed by seed. Hours are simulated:
-a step of as many workers on a cluster and a workload of the simulator's shelf. Rates of sync are tuned for every
-number of workers on validation text over one grid; groups that codistil and the other controls use the rate of one
-group, which favours the baseline.
+a step of as many workers on a cluster and a workload of the simulator's shelf. Rates are tuned on validation text over
+one grid: of sync for every number of workers, and of the groups that codistil. The other controls use the rate of one
+group.
 
 Departures: a text and a net smaller by orders of magnitude, words instead of word pieces with the rarest unknown,
 every stretch begins with a state of zeros, rates constant. Workers of a group are one batch: the mean gradient of many
@@ -101,6 +101,7 @@ class Config(Section):
     judged_tokens: PositiveInt
     cluster: str = "p100-ethernet"
     workload: str = "anil-lstm"
+    codistilled_rate: PositiveFloat | None = Field(None, description="None: the rate of one group")
     tuned_rates: tuple[PositiveFloat, ...] = ()
     tuning_share: float = Field(0.5, gt=0, le=1, description="of a run's updates that tuning makes")
 
@@ -146,8 +147,12 @@ def arms(config: Config) -> list[Arm]:
         for group in config.sync
     ]
     alone = recipe(base).alone(learning_rate=rate)
+
+    def codistilled(split: str, rate: float, share: float = 1.0) -> dict[str, Any]:
+        return recipe(base, share).together(2, config.interval_steps, config.burn_in_steps, split, learning_rate=rate)
+
     for split in ("disjoint", "same"):
-        run = recipe(base).together(2, config.interval_steps, config.burn_in_steps, split, learning_rate=rate)
+        run = codistilled(split, config.codistilled_rate or rate)
         listed.append(Arm(f"codistilled.{split}", settings(run, base.workers), config.seeds))
     if pair := config.below_saturation:
         small = config.group(pair.group_workers)
@@ -164,6 +169,9 @@ def arms(config: Config) -> list[Arm]:
             run = recipe(group, config.tuning_share).alone(learning_rate=tried)
             name = f"tuning.{sync_name(group.workers)}.rate{tried:g}"
             listed.append(Arm(name, settings(run, group.workers, judged_on="valid"), 1))
+    for tried in config.tuned_rates:
+        run = codistilled("disjoint", tried, config.tuning_share)
+        listed.append(Arm(f"tuning.codistilled.rate{tried:g}", settings(run, base.workers, judged_on="valid"), 1))
     return listed
 
 
