@@ -30,7 +30,7 @@ LANGUAGE = (
     "seeds: 2, net: {words: 30, embedding: 4, hidden: 4, layers: 1}, length: 8, optimizer: {kind: adam, "
     "learning_rate: 0.01}, sync: [{workers: 2, updates: 12, learning_rate: 0.01}, {workers: 4, updates: 12, "
     "learning_rate: 0.01}], group_workers: 4, interval_steps: 3, evaluate_updates: 4, judged_tokens: 200, "
-    "tuned_rates: [0.01], below_saturation: {group_workers: 2, burn_in_steps: 3}"
+    "tuned_rates: [0.01], smaller_groups: {group_workers: 2, burn_in_steps: 3}"
 )
 BATCH = (
     "seeds: 2, net: {kind: mlp, hidden: [4]}, cases: 1297, epochs: 3, batch_sizes: [128, 256], "
@@ -150,7 +150,7 @@ def test_language_model_runs_draws_and_answers(record):
     assert min(steps) == 16  # the second phase begins where the first ends
     assert max(found.values("sync2", "loss").values()) < np.log(30) + 0.2
     drawn = language_model.figure(found)
-    assert {row["arm"] for row in drawn.data} == {"sync2", "sync4", language_model.BELOW, *language_model.CONTROLS}
+    assert {row["arm"] for row in drawn.data} == {"sync2", "sync4", language_model.SMALLER, *language_model.CONTROLS}
     rows = judged(language_model.claims(found))
     assert {
         "CO-06.disjoint",
@@ -160,7 +160,7 @@ def test_language_model_runs_draws_and_answers(record):
         "CO-10.unigram",
         "CO-08",
         "CO-03.2to4",
-        "CO-06.below_saturation",
+        "CO-06.smaller",
     } <= set(rows)
     assert rows["CO-06.disjoint"].published == 2
 
