@@ -5,14 +5,16 @@ labels 44.5 %, and that only by stopping early, before the accuracy falls sharpl
 the full net gives to the same 3 %, 57.0 %, without stopping early: it converges.
 
 Here: 3 % of MNIST, of Fashion-MNIST and of CIFAR-100, with a net of one size throughout each data set. Every student
-takes the same number of steps at a constant rate. Hard labels are judged at the end and early stopped, at the
+takes the same number of steps, its rate falling to nothing. Hard labels are judged at the end and early stopped, at the
 evaluation with the fewest errors on held-out training cases; soft targets (T = 2, no labels beside them) are judged at
 the end, where stopping them early would have stopped is recorded. Controls: labels smoothed towards the uniform
 distribution, which regularise without knowing anything of a case, and the net on all training cases, whose soft
 targets are learnt. The number of cases is then varied at equal steps. Learning rates of every kind come from one grid,
-by the errors on held-out cases at the end of training: at a rate that is too high labels fall too, and that is no
-over-fitting. (By the best evaluation of each run, as was tried first, Fashion-MNIST's labels took such a rate: in
-the end the net no longer knew its training cases either.)
+by the errors on held-out cases at the end of training.
+
+What falls must be over-fitting and not a rate that is too high. At a constant rate, as was tried first, one evaluation
+differs from the next by more than one kind of target from another: the best evaluation chose rates at which a net
+forgot its training cases in the end, the last one such low ones that it never knew them.
 
 Departures: other data and nets, for the paper's speech is private; neither its schedule nor the temperature of these
 runs is printed. Held-out cases do not count among the 3 %. The full nets, of CIFAR-100 a small convolutional one,
