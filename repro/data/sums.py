@@ -1,4 +1,4 @@
-"""What a data set of any kind was read from, for the record of a run."""
+"""Data sets of any kind by their names: whether there is one, and what it was read from, for the record of a run."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -16,7 +16,7 @@ def known(name: str, where: str = "") -> None:
     from repro.data import folders, sets, texts
 
     kinds = (sets.LOADERS, texts.LOADERS, folders.SETS, tables.LOADERS, questions.LOADERS, labelled_text.LOADERS)
-    names = [known for kind in kinds for known in kind]
+    names = [its for kind in kinds for its in kind]
     if name not in names:
         raise UserError(f"{where}no data set is called {name!r}: choose one of {', '.join(names)}")
 

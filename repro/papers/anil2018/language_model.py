@@ -298,7 +298,8 @@ def figure(results: Results) -> Drawing:
     caption = (
         f"Test loss of a {config.net.layers} x {config.net.hidden} LSTM with {config.net.words:,} words against steps, "
         f"{tokens} tokens a worker. Left: synchronous SGD. Middle: two codistilled groups (the first is judged) and "
-        "what might explain their gain; the second phase of distillation begins where the first ends. Right: the same "
+        "what might explain their gain; the second phase of distillation begins where the first ends. Right: one "
+        "group and two, without the controls, "
         f"over the simulated clock of {config.workload} on {config.cluster}. Bold: means of n = {config.seeds} seeds; "
         "faint: each seed. Intervals of paired differences at the end stand in the comparison. "
     )
