@@ -36,7 +36,8 @@ OTHERS = [
 def known_data(scale):
     """Ends the workflow before anything is planned where a paper's `data:` is none that can be read."""
     for paper, name in {(s.paper, s.data) for s in scale.sections() if s.swapped}:
-        from repro.data.sums import known  # imports torch, for which no other workflow should wait
+        # Imports torch, for which no workflow without swapped data should wait.
+        from repro.data.sums import known
 
         or_stop(known, name, f"{scale.path}: {paper}.data: ")
 
