@@ -20,7 +20,7 @@ from repro.data.tables import Columns, Table
 from repro.errors import UserError
 from repro.models.lstm_lm import LanguageModel
 from repro.models.resnet import resnet
-from repro.papers.anil2018._steps import NEVER, steps_to
+from repro.papers.anil2018._steps import NEVER, elapsed_s, steps_to
 from simulation.protocols import Codistillation, SyncSGD
 from simulation.schedule import Kind
 
@@ -309,3 +309,9 @@ def test_without_pillow_there_is_one_line(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     with pytest.raises(UserError, match="pip install pillow"):
         folders.load("imagenet")
+
+
+def test_burn_in_steps_cost_what_a_group_alone_does():
+    assert elapsed_s(40, 0.3, 0.2, 50) == pytest.approx(8.0)
+    assert elapsed_s(60, 0.3, 0.2, 50) == pytest.approx(10 + 3)
+    assert elapsed_s(60, 0.3, 0.2, 0) == pytest.approx(18)

@@ -114,8 +114,8 @@ def test_claims_name_every_printed_problem(adult_results):
 
 def test_the_share_kept_is_of_the_gain_of_the_same_split(adult_results):
     net, mimic, ensemble = (_printed.test_rmse(adult_results, "adult", m) for m in ("net", "mimic", "ensemble"))
-    expected = [(net[s] - mimic[s]) / (net[s] - ensemble[s]) for s in (0, 1) if net[s] > ensemble[s]]
-    assert list(_printed.kept_share(adult_results, "adult")) == expected
+    expected = [(net[s] - mimic[s]) - 0.5 * (net[s] - ensemble[s]) for s in (0, 1)]
+    assert _printed.kept_beyond(adult_results, "adult", 0.5) == pytest.approx(expected)
 
 
 def test_figures_of_a_study_half_done_can_be_drawn(adult_results):

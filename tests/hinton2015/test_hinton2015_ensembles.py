@@ -151,25 +151,26 @@ def test_shares_are_by_ensemble_at_the_temperature_chosen_on_held_out_cases(tmp_
     task = CONFIG.tasks[0]
     assert ensembles.chosen_temperature(found, task, "ensemble", CONFIG) == 2  # though T = 1 has fewer test errors
     # Ensemble 0: 50 -> 40, its students (seeds 0 and 2) 44 and 40; ensemble 1: 50 -> 30, students 34 and 30.
-    assert ensembles.shares_kept(found, task, "ensemble", CONFIG) == pytest.approx((80.0, 90.0))
+    whole, alone = 100 * (8 + 18) / (10 + 20), {0: 80.0, 1: 90.0}
+    expected = (2 * whole - alone[1], 2 * whole - alone[0])
+    assert ensembles.shares_kept(found, task, "ensemble", CONFIG) == pytest.approx(expected)
     assert ensembles.chosen_temperature(found, task, "one", CONFIG) is None
     assert ensembles.shares_kept(found, task, "one", CONFIG) == ()
 
 
 def test_an_ensemble_that_gains_nothing_has_no_share(tmp_path: Path) -> None:
     found = results(tmp_path, {"ensemble": [50, 30], "from_ensemble.t1": [44, 34]}, {})
-    first, second = ensembles.shares_kept(found, CONFIG.tasks[0], "ensemble", CONFIG)
-    assert math.isnan(first)
-    assert second == pytest.approx(80.0)
+    assert all(map(math.isnan, ensembles.shares_kept(found, CONFIG.tasks[0], "ensemble", CONFIG)))
 
 
 def test_claims_pair_ensembles_and_take_the_printed_bound(tmp_path: Path) -> None:
     errors = {"ensemble": [40, 30], "from_ensemble.t2": [44, 34, 40, 30], "from_one.t1": [45, 45, 45, 45]}
     answers = {a.id: a for a in ensembles.claims(results(tmp_path, errors, {}))}
-    share = answers["KD-S15.digits"]
-    assert isinstance(share, Claim)
-    assert (share.null, share.direction) == (80, "greater")
-    assert share.published == pytest.approx(86.36, abs=0.01)
+    most = answers["KD-S15.digits_most"]
+    assert isinstance(most, Claim)
+    assert (most.null, most.direction) == (0, "greater")
+    points = 100 / 500  # a case
+    assert most.differences == pytest.approx([(8 - 0.8 * 10) * points, (18 - 0.8 * 20) * points], abs=1e-9)
     gain = answers["KD-S08.digits_gain"]
     against_one = answers["KD-S10.digits_against_one"]
     assert isinstance(gain, Claim) and isinstance(against_one, Claim)  # noqa: PT018 (for the type checker)

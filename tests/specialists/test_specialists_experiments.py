@@ -17,7 +17,7 @@ from repro.experiment import Context
 from repro.models.convnet import convnet
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015 import _specialist_runs as runs
-from repro.papers.hinton2015 import specialist_dustbin, specialists
+from repro.papers.hinton2015 import specialist_dustbin, specialist_generalist, specialists
 from repro.papers.hinton2015._specialist_arms import Specialists
 from repro.results import Results
 from repro.training.checkpoint import write_tensors
@@ -220,3 +220,32 @@ def test_the_bench_s_yardstick_solves_the_same_problem():
     sample = generalist[few], [a[few] for a in answers], sets, consulted(generalist, sets)[few]
     theirs, ours = torch.from_numpy(by_scipy(*sample)), combine(*sample)
     assert float((ours * (ours / theirs).log()).sum(1).max()) < 1e-5
+
+
+def test_errors_between_classes_count_both_ways_and_right_answers_do_not():
+    labels = torch.tensor([0] * 8 + [1] * 3 + [2] * 4)
+    answers = torch.tensor([0] * 5 + [1, 1, 2] + [0, 1, 1] + [2, 2, 2, 1])
+    # Between classes: 0 and 1 three errors, 0 and 2 one, 1 and 2 one.
+    expected = torch.tensor([[0.75, 0.75, 0.25], [0.75, 0.75, 0.25], [0.5, 0.5, 0.5]]).T.double()
+    torch.testing.assert_close(runs.error_affinity(labels, answers, 3), expected)
+    more_right = runs.error_affinity(torch.cat([labels, labels[:5]]), torch.cat([answers, answers[:5]]), 3)
+    torch.testing.assert_close(more_right, expected)
+
+
+def test_a_class_without_errors_is_near_to_none():
+    affinity = runs.error_affinity(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 2]), 3)
+    assert affinity[:, 2].tolist() == [0, 0, 0]
+
+
+def test_clusters_of_errors_are_held_against_the_superclasses(folder, tmp_path):
+    arm = next(a for a in specialist_generalist.arms(generalist_config()) if a.needs)
+    found = runs.clusters_of_errors(arm, 0, context(folder, tmp_path / "errors"))
+    assert [(row["count"], row["clusters_of"]) for row in found.tables["agreement"]] == [(3, "errors"), (5, "errors")]
+    assert all(-0.5 <= row["ari"] <= 1 and 0 <= row["nmi"] <= 1 for row in found.tables["agreement"])
+    labels, logits = runs.image_set("hierarchy").test.labels, nets.Generalist.left_in(folder)["test_logits"]
+    assert found.metrics["test_errors"] == int((labels != logits.argmax(1)).sum())
+
+
+def generalist_config() -> specialist_generalist.Config:
+    scale = config.load(ROOT / "config" / "quick.yaml")
+    return next(s.config for s in scale.sections() if s.name == "hinton2015.specialist_generalist")

@@ -21,6 +21,12 @@ def steps_to(curve: Sequence[tuple[int, float]], target: float) -> float:
     return float(curve[-1][0]) if curve and curve[-1][1] <= target else NEVER
 
 
+def elapsed_s(step: float, step_s: float, burn_in_step_s: float, burn_in_steps: int) -> float:
+    """Seconds until ``step`` where the first ``burn_in_steps``, without teachers, take ``burn_in_step_s`` each."""
+    untaught = min(step, burn_in_steps)
+    return untaught * burn_in_step_s + (step - untaught) * step_s
+
+
 def curve_of(results: Results, arm: str, seed: int, split: str, metric: str) -> list[tuple[int, float]]:
     """Evaluations of one run by step."""
     wanted = (arm, seed, split, metric)

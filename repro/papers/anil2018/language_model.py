@@ -30,7 +30,7 @@ is that of one worker with all their examples. The paper's sizes stand in ``conf
 Cost at scale ``paper``: one to five minutes of one core a run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -68,6 +68,9 @@ class Pair(Section):
 
     group_workers: PositiveInt
     burn_in_steps: int = Field(0, ge=0)
+
+
+Clock = Callable[[int], float]  # where on the axis a step is drawn
 
 
 class Net(Section):
@@ -248,7 +251,7 @@ def figure(results: Results) -> Drawing:
     drawn, (left, middle, right) = axes(3, width_in=14.5, height_in=5.4)
     data: list[dict[str, Any]] = []
 
-    def draw(ax: Any, arm: str, label: str, number: int, *, minutes: bool = False) -> None:
+    def draw(ax: Any, arm: str, label: str, number: int, minutes_at: Clock | None = None) -> None:
         seeds = sorted(results.values(arm, "loss"))
         if not seeds:
             return
@@ -256,9 +259,9 @@ def figure(results: Results) -> Drawing:
         for seed in seeds:
             for step, value in curve_of(results, arm, seed, "test", "loss"):
                 by_step.setdefault(step, []).append(value)
-        unit = next(iter(results.values(arm, "simulated_step_s").values())) / 60 if minutes else 1.0
+        place_of: Clock = minutes_at or float
         found = [(step, *t_interval(values)) for step, values in sorted(by_step.items()) if len(values) == len(seeds)]
-        x = [step * unit for step, *_ in found]
+        x = [place_of(step) for step, *_ in found]
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         ax.plot(
             x, [mean for _, mean, _, _ in found], color=colour, marker=marker, ms=4, markevery=max(1, len(x) // 6),
@@ -266,18 +269,22 @@ def figure(results: Results) -> Drawing:
         )  # fmt: skip
         for seed in seeds:
             own = curve_of(results, arm, seed, "test", "loss")
-            ax.plot([step * unit for step, _ in own], [value for _, value in own], color=colour, alpha=0.25, lw=0.8)
+            ax.plot([place_of(step) for step, _ in own], [value for _, value in own], color=colour, alpha=0.25, lw=0.8)
         for place, (step, mean, least, most) in zip(x, found, strict=True):
-            row = {"panel": "minutes" if minutes else "steps", "arm": arm, "step": step, "x": place}
+            row = {"panel": "minutes" if minutes_at else "steps", "arm": arm, "step": step, "x": place}
             data.append(row | {"mean": mean, "low": least, "high": most, "n": len(seeds)})
 
     for number, group in enumerate(config.sync):
         label = f"{group.workers} workers"
         draw(left, sync_name(group.workers), label, number)
-        draw(right, sync_name(group.workers), label, number, minutes=True)
-    draw(right, "codistilled.disjoint", f"2 x {config.group_workers}, disjoint data", 6, minutes=True)
-    if pair := config.smaller_groups:
-        draw(right, SMALLER, f"2 x {pair.group_workers}, disjoint data", 5, minutes=True)
+        alone = sync_name(group.workers)
+        draw(right, alone, label, number, _clock(results, alone))
+    pairs = {"codistilled.disjoint": (6, Pair(group_workers=config.group_workers, burn_in_steps=config.burn_in_steps))}
+    if config.smaller_groups:
+        pairs[SMALLER] = (5, config.smaller_groups)
+    for arm, (number, pair) in pairs.items():
+        clock = _clock(results, arm, sync_name(pair.group_workers), pair.burn_in_steps)
+        draw(right, arm, f"2 x {pair.group_workers}, disjoint data", number, clock)
     draw(middle, sync_name(config.group_workers), f"one group of {config.group_workers}", 0)
     if 2 * config.group_workers in [group.workers for group in config.sync]:
         draw(middle, sync_name(2 * config.group_workers), f"one group of {2 * config.group_workers}", 1)
@@ -304,6 +311,16 @@ def figure(results: Results) -> Drawing:
         "faint: each seed. Intervals of paired differences at the end stand in the comparison. "
     )
     return Drawing(drawn, data, caption + results.scope)
+
+
+def _clock(results: Results, arm: str, alone: str | None = None, burn_in_steps: int = 0) -> Clock:
+    """Simulated minutes at a step of ``arm``, whose first ``burn_in_steps`` take as long as those of ``alone``."""
+    from repro.papers.anil2018._steps import elapsed_s
+
+    step_s, burn_in_s = (
+        next(iter(results.values(name, "simulated_step_s").values()), 0.0) for name in (arm, alone or arm)
+    )
+    return lambda step: elapsed_s(step, step_s, burn_in_s, burn_in_steps) / 60
 
 
 def claims(results: Results) -> Sequence[Answer]:

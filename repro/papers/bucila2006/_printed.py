@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from repro.compare import Answer, Claim, NotRun, Value
+from repro.contrasts import beyond_share, minus, shares
 from repro.papers.bucila2006._arms import Sweep
 from repro.published import load as load_published
 from repro.results import Results
@@ -35,20 +36,19 @@ def costs(results: Results, task: str, model: str, column: str) -> dict[int, flo
     return {row["seed"]: row[column] for row in rows}
 
 
-def difference(results: Results, task: str, model: str, other: str) -> tuple[float, ...]:
+def difference(results: Results, task: str, model: str, other: str) -> dict[int, float]:
     """Test RMSE of ``model`` minus that of ``other``, by seeds both have."""
-    one, two = test_rmse(results, task, model), test_rmse(results, task, other)
-    return tuple(one[seed] - two[seed] for seed in sorted(one.keys() & two.keys()))
+    return minus(test_rmse(results, task, model), test_rmse(results, task, other))
 
 
-def kept_share(results: Results, task: str) -> tuple[float, ...]:
-    """(net - mimic) / (net - ensemble) by seed: the share of the ensemble's gain over the net that the mimic keeps.
+def kept_beyond(results: Results, task: str, share: float) -> tuple[float, ...]:
+    """What the mimic gains over the net, less ``share`` of what the ensemble gains over it, in RMSE by seed."""
+    return beyond_share(*_gains(results, task), share)
 
-    Seeds whose ensemble is no better than the net have no gain to keep a share of and are left out.
-    """
-    net, mimic, ensemble = (test_rmse(results, task, model) for model in ("net", "mimic", "ensemble"))
-    seeds = sorted(net.keys() & mimic.keys() & ensemble.keys())
-    return tuple((net[s] - mimic[s]) / (net[s] - ensemble[s]) for s in seeds if net[s] > ensemble[s])
+
+def _gains(results: Results, task: str) -> tuple[dict[int, float], dict[int, float]]:
+    """Of the mimic and of the ensemble, over the net."""
+    return difference(results, task, "net", "mimic"), difference(results, task, "net", "ensemble")
 
 
 def ratio(results: Results, task: str, column: str) -> tuple[float, ...]:
@@ -66,14 +66,16 @@ def tables_2_to_4(results: Results, task: str, problem: str) -> Iterator[Answer]
         yield Value(f"MC-T3-{problem}.{printed}", seconds, unit="s", departures=MACHINE)
         megabytes = tuple(size / 1e6 for size in costs(results, task, model, "bytes").values())
         yield Value(f"MC-T4-{problem}.{printed}", megabytes, unit="MB", departures=LIBRARY)
-    yield Value(f"MC-T2-{problem}.ratio", kept_share(results, task), unit="ratio", departures=LIBRARY)
+    yield Value(f"MC-T2-{problem}.ratio", shares(*_gains(results, task)), unit="ratio", departures=LIBRARY)
     for name, model, other in (
         (f"MC-T2-{problem}.mimic.against_net", "mimic", "net"),
         (f"MC-T2-{problem}.ensemble.against_net", "ensemble", "net"),
         (f"MC-T2-{problem}.ensemble.against_single", "ensemble", "single"),
     ):
         quantity = f"test RMSE, {model} minus {other} of the same split"
-        yield Claim(name, quantity, difference(results, task, model, other), direction="less", unit="RMSE")
+        yield Claim(
+            name, quantity, tuple(difference(results, task, model, other).values()), direction="less", unit="RMSE"
+        )
     for name, column in (("size", "bytes"), ("speed", "seconds_per_10k_cases")):
         quantity = f"ensemble over mimic, {'bytes' if name == 'size' else 'seconds a case'}"
         yield Claim(f"MC-H2.{name}.{problem}", quantity, ratio(results, task, column), null=100.0, unit="x")

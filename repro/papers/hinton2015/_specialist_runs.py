@@ -1,6 +1,6 @@
 """The runs of section 5's experiments."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,8 @@ from repro.training.inputs import Pictures, channel_statistics, with_channels
 from repro.training.keys import generator_seed
 from repro.training.loop import train
 from repro.training.settings import Training
+
+COVARIANCES = ("covariance", "covariance_t1")
 
 
 def generalist(arm: Arm, seed: int, context: Context) -> Result:
@@ -86,30 +88,51 @@ def agreement(
     """
     if not data.superclasses:
         return []
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-
-    classes = len(data.classes)
-    pairs = data.test.labels * classes + left["test_logits"].argmax(1)
-    confusion = torch.bincount(pairs, minlength=classes**2).view(classes, classes).double()
-    rows = []
+    classes, rows = len(data.classes), []
     for count in settings["counts"]:
-        by = {
-            "covariance": clusters.online_kmeans(left["covariance"], count, seed=seed).assignment,
-            "covariance_t1": clusters.online_kmeans(left["covariance_t1"], count, seed=seed).assignment,
-            "confusion": clusters.online_kmeans(confusion.T, count, seed=seed).assignment,
-        }
+        by = {of: clusters.online_kmeans(left[of], count, seed=seed).assignment for of in COVARIANCES}
         generator = torch.Generator().manual_seed(generator_seed(seed, "random clusters"))
         draws = [
             by["covariance"][torch.randperm(classes, generator=generator)] for _ in range(settings["random_draws"])
         ]
         for of, found in {**{name: [a] for name, a in by.items()}, "random": draws}.items():
-            scores = {
-                "ari": [adjusted_rand_score(data.superclasses, a.tolist()) for a in found],
-                "nmi": [normalized_mutual_info_score(data.superclasses, a.tolist()) for a in found],
-            }
-            mean = {name: float(sum(values) / len(values)) for name, values in scores.items()}
-            rows.append({"count": count, "clusters_of": of, **mean})
+            rows.append({"count": count, "clusters_of": of} | _mean_agreement(found, data.superclasses))
     return rows
+
+
+def _mean_agreement(assignments: Sequence[Tensor], superclasses: Sequence[int]) -> dict[str, float]:
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    scores = {"ari": adjusted_rand_score, "nmi": normalized_mutual_info_score}
+    return {
+        name: float(sum(score(superclasses, a.tolist()) for a in assignments) / len(assignments))
+        for name, score in scores.items()
+    }
+
+
+def clusters_of_errors(arm: Arm, seed: int, context: Context) -> Result:
+    """The rival that uses labels: a generalist's classes clustered by which are taken for which in testing."""
+    data, left = image_set(context.data), _generalist(context)
+    answers = left["test_logits"].argmax(1)
+    affinity = error_affinity(data.test.labels, answers, len(data.classes))
+    rows = [
+        {"count": count, "clusters_of": "errors"}
+        | _mean_agreement([clusters.online_kmeans(affinity, count, seed=seed).assignment], data.superclasses)
+        for count in (arm.settings["counts"] if data.superclasses else ())
+    ]
+    return Result({"test_errors": int((answers != data.test.labels).sum())}, [], {"agreement": rows})
+
+
+def error_affinity(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
+    """(classes, classes): column c, how the errors between class c and others fall on them, as shares.
+
+    Errors of either kind count, c taken for another and another for c. Right answers, which would set every class apart
+    from all others, do not: a class is as near to itself as to the class that it is most often confused with.
+    """
+    confusion = torch.bincount(labels * classes + answers, minlength=classes**2).view(classes, classes).double()
+    between = (confusion + confusion.T).fill_diagonal_(0)
+    shares = between / between.sum(1, keepdim=True).clamp_min(1)
+    return (shares + torch.diag(shares.amax(1))).T
 
 
 def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str, Any]]:

@@ -21,13 +21,17 @@ from typing import Any
 from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer, Claim, t_interval
+from repro.contrasts import beyond_share, minus, one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015._arms import Section, Student
+from repro.papers.hinton2015._teachers import teachers, test_errors
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
+BEST = (2.5, 4.0)  # temperatures, for 30 units
+SIMILAR_FROM = 8.0  # the paper: "above 8", for 300 units and more
 
 
 class Width(Student):
@@ -85,7 +89,7 @@ def figure(results: Results) -> Drawing:
         units = width.hidden[0]
         points: list[Mark] = []
         for temperature in (None, *config.temperatures):
-            values = list(results.values(arm_name(units, temperature), "test_errors").values())
+            values = list(test_errors(results, arm_name(units, temperature)).values())
             if not values:
                 continue
             mean, low, high = t_interval(values)
@@ -119,60 +123,57 @@ def figure(results: Results) -> Drawing:
     caption = (
         "Test errors of students of two hidden layers against the temperature of the soft targets they learn "
         "from (no labels), and of the same nets on labels (dashed, grey: 95 % interval). Bars: 95 % t-intervals over "
-        "seeds. The paper prints that 30 units do best at T of 2.5 to 4, and 300 or more alike above 8, without "
-        "numbers. "
+        "seeds, students of one teacher averaged. The paper prints that 30 units do best at T of 2.5 to 4, and 300 or "
+        "more alike above 8, without numbers. "
     )
     return Drawing(drawn, data, caption + results.scope)
 
 
 def claims(results: Results) -> Sequence[Answer]:
     config = Config.model_validate(results.config)
+    return [answer for width in config.widths for answer in _claims_of(width.hidden[0], results, config)]
+
+
+def _claims_of(units: int, results: Results, config: Config) -> list[Answer]:
+    """Of one width: each temperature against those that the paper calls better, or as good."""
+
+    def mean_errors(temperatures: Sequence[float]) -> dict[int, float]:
+        """Over ``temperatures``, by teacher; empty before all have run."""
+        found = [test_errors(results, arm_name(units, t)) for t in temperatures]
+        common = set.intersection(*(set(f) for f in found)) if found else set()
+        return {teacher: sum(f[teacher] for f in found) / len(found) for teacher in sorted(common)}
+
+    setting = f"{units} units per hidden layer"
     answers: list[Answer] = []
-    for width in config.widths:
-        units = width.hidden[0]
-        by_temperature = {t: results.values(arm_name(units, t), "test_errors") for t in config.temperatures}
-        seeds = sorted(set.intersection(*(set(found) for found in by_temperature.values())))
-
-        def mean_error(low: float, high: float, seed: int, table: dict = by_temperature) -> float:  # type: ignore[type-arg]
-            chosen = [found[seed] for t, found in table.items() if low <= t <= high]
-            return sum(chosen) / len(chosen) if chosen else float("nan")
-
-        if units <= 30:
-            for name, low, high in (("lower", 0.0, 2.4), ("higher", 8.0, 1e9)):
+    if units <= 30:
+        best = [t for t in config.temperatures if BEST[0] <= t <= BEST[1]]
+        for t in config.temperatures:
+            if best and t not in best:
                 answers.append(
                     Claim(
-                        f"KD-M06.{name}_units{units}",
-                        f"mean test errors at T in 2.5..4 minus at {name} T",
-                        tuple(mean_error(2.5, 4.0, s) - mean_error(low, high, s) for s in seeds),
+                        f"KD-M06.units{units}_t{t:g}",
+                        f"mean test errors at T in {BEST[0]:g}..{BEST[1]:g} minus at T = {t:g}",
+                        tuple(minus(mean_errors(best), mean_errors([t])).values()),
                         direction="less",
-                        setting=f"{units} units per hidden layer",
+                        setting=setting,
                         unit="errors",
                     )
                 )
-        if units >= 300:
+    high = [t for t in config.temperatures if t >= SIMILAR_FROM]
+    if units >= 300 and len(high) > 1:
+        labels = one_per_teacher(results.values(arm_name(units, None), "test_errors"), teachers(results))
+        gain = minus(labels, mean_errors(high))
+        for t in high:
+            excess = minus(mean_errors([t]), mean_errors([other for other in high if other != t]))
             answers.append(
                 Claim(
-                    f"KD-M05.units{units}",
-                    "spread over T >= 8 of the mean test errors, as a share of the gain over labels",
-                    _spread(results, units, config, seeds),
-                    null=0.25,
+                    f"KD-M05.units{units}_t{t:g}",
+                    f"test errors at T = {t:g} minus the mean at other T >= {SIMILAR_FROM:g}, minus a quarter of the "
+                    "gain over labels",
+                    beyond_share(excess, gain, 0.25),
                     direction="less",
-                    setting=f"{units} units per hidden layer; 'fairly similar' read as within a quarter of the gain",
-                    unit="ratio",
+                    setting=f"{setting}; 'fairly similar' read as none worse than the others by that much",
+                    unit="errors",
                 )
             )
     return answers
-
-
-def _spread(results: Results, units: int, config: Config, seeds: list[int]) -> tuple[float, ...]:
-    """Per seed: (largest - smallest error over T >= 8) / (errors with labels - mean error over T >= 8)."""
-    hard = results.values(arm_name(units, None), "test_errors")
-    high = [results.values(arm_name(units, t), "test_errors") for t in config.temperatures if t >= 8]
-    found = []
-    for seed in seeds:
-        if seed in hard and high:
-            errors = [values[seed] for values in high]
-            gain = hard[seed] - sum(errors) / len(errors)
-            if gain > 0:
-                found.append((max(errors) - min(errors)) / gain)
-    return tuple(found)

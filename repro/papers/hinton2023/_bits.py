@@ -3,7 +3,8 @@
 A teacher learns from its own cases. Students learn from few to many others, with labels, with smoothed labels (the
 control: softness without a teacher), or with the teacher's soft targets at several temperatures. The error over n is
 interpolated for the number of cases at which it crosses a target declared in the config; labels over soft targets is
-the worth of one soft target in labels. Where labels do not reach the target with the whole pool, the pool's size stands
+the worth of one soft target in labels. Students of one teacher share its mistakes and count once, by their mean. Where
+labels do not reach the target with the whole pool, the pool's size stands
 for the cases they would need, and where soft targets do with the fewest cases, that number: the worth is then a bound
 from below.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim, Model, t_interval
+from repro.contrasts import one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2023._arms import Learner, Section
 from repro.plots.drawing import Drawing
@@ -124,10 +126,11 @@ def needed_by_seed(results: Results, config: Config, kind: str) -> dict[int, flo
     return {s: cases_needed(config.sizes, [f[s] for f in by_size], config.target_error_percent) for s in seeds}
 
 
-def worth(results: Results, config: Config, kind: str) -> list[float]:
-    """Labels over targets of a kind to reach the target, by seed."""
-    labels, other = needed_by_seed(results, config, LABELS), needed_by_seed(results, config, kind)
-    return [labels[s] / other[s] for s in sorted(labels.keys() & other.keys())]
+def worth(results: Results, config: Config, kind: str, of: str = LABELS) -> list[float]:
+    """Cases with labels (or with ``of``) over cases with targets of a kind to reach the target, one a teacher."""
+    many, few = (needed_by_seed(results, config, which) for which in (of, kind))
+    ratios = {seed: many[seed] / few[seed] for seed in many.keys() & few.keys()}
+    return list(one_per_teacher(ratios, config.teacher_seeds).values())
 
 
 def figure(results: Results, config: Config, classes: int, problem: str) -> Drawing:
@@ -140,7 +143,9 @@ def figure(results: Results, config: Config, classes: int, problem: str) -> Draw
     for number, (kind, name) in enumerate(names.items()):
         marks = []
         for size in config.sizes:
-            values = list(results.values(f"{kind}.n{size}", "test_error_percent").values())
+            by_seed = results.values(f"{kind}.n{size}", "test_error_percent")
+            taught = kind not in (LABELS, SMOOTHED)
+            values = list((one_per_teacher(by_seed, config.teacher_seeds) if taught else by_seed).values())
             if values:
                 marks.append((size, *t_interval(values)))
                 data.append(
@@ -186,7 +191,8 @@ def figure(results: Results, config: Config, classes: int, problem: str) -> Draw
         f"{problem}: {classes} classes. Left: test error against the cases a student sees, by what it is told of each: "
         "the label, the label smoothed, or its teacher's probabilities. Right: labelled cases needed to reach "
         f"{config.target_error_percent:g} % over cases with that target; a label holds log2({classes}) = "
-        f"{math.log2(classes):.1f} bits at most. 95 % t-intervals over n = {config.seeds} seeds. "
+        f"{math.log2(classes):.1f} bits at most. 95 % t-intervals over n = {config.seeds} seeds, of soft "
+        f"targets over {min(config.seeds, config.teacher_seeds)} teachers, their students averaged. "
     )
     return Drawing(drawn, data, caption + results.scope)
 
@@ -196,13 +202,11 @@ def claims(results: Results, config: Config, classes: int, problem: str) -> list
     answers: list[Answer] = []
     for t in config.temperatures:
         for other, name in ((LABELS, "labels"), (SMOOTHED, "smoothed labels")):
-            whole, soft_only = needed_by_seed(results, config, other), needed_by_seed(results, config, soft(t))
-            ratios = tuple(whole[s] / soft_only[s] for s in sorted(whole.keys() & soft_only.keys()))
             answers.append(
                 Claim(
                     f"PS268.constraint.{other}.classes{classes}.t{t:g}",
                     f"{name} over soft targets at T = {t:g} needed for {config.target_error_percent:g} % test error",
-                    ratios,
+                    tuple(worth(results, config, soft(t), of=other)),
                     null=1.0,
                     setting=f"{classes} classes, {problem}",
                     unit="x",
