@@ -82,7 +82,7 @@ def arms(config: Config) -> list[Arm]:
     def add(name: str, buckets: int, dimension: int, rate: float) -> None:
         training = config.training.model_copy(update={"learning_rate": rate}).model_dump(mode="json")
         settings = net | {"buckets": buckets, "dimension": dimension, "training": training}
-        made[name] = Arm(name, settings, config.seeds, seeds_per_job=config.seeds)
+        made[name] = Arm(name, settings, config.seeds, seeds_per_job=config.seeds, device="cpu")
 
     own = config.training.learning_rate
     for buckets, name in by_buckets(config).items():
@@ -94,7 +94,7 @@ def arms(config: Config) -> list[Arm]:
     for buckets in config.linear.buckets:
         settings = shared | config.linear.model_dump(mode="json", exclude={"buckets", "seeds"}) | {"buckets": buckets}
         made[linear_name(buckets)] = Arm(
-            linear_name(buckets), settings, config.linear.seeds, seeds_per_job=config.linear.seeds
+            linear_name(buckets), settings, config.linear.seeds, seeds_per_job=config.linear.seeds, device="cpu"
         )
-    made[MOST_FREQUENT] = Arm(MOST_FREQUENT, {}, 1)
+    made[MOST_FREQUENT] = Arm(MOST_FREQUENT, {}, 1, device="cpu")
     return list(made.values())

@@ -56,7 +56,7 @@ def arms(config: Config) -> list[Arm]:
     shared = config.model_dump(mode="json", exclude={"seeds", "variabilities", "learner"})
     shared["learner"] = config.learner.settings()
     return [
-        Arm(arm_name(v), shared | {"variability": v}, config.seeds, seeds_per_job=config.seeds)
+        Arm(arm_name(v), shared | {"variability": v}, config.seeds, seeds_per_job=config.seeds, device="cpu")
         for v in config.variabilities
     ]
 

@@ -94,6 +94,7 @@ def arms(config: Config) -> list[Arm]:
             shared | {"classes_per_agent": partition.classes_per_agent} | way,
             config.seeds,
             seeds_per_job=config.seeds,
+            device="cpu",
         )
         for partition in config.partitions
         for name, way in ways.items()

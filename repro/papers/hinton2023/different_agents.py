@@ -72,6 +72,7 @@ def arms(config: Config) -> list[Arm]:
             shared | {"community": community, "way": way} | own,
             config.seeds,
             seeds_per_job=config.seeds,
+            device="cpu",
         )
         for community in COMMUNITIES
         for way, own in of_way.items()

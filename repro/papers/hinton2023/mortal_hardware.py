@@ -48,7 +48,7 @@ class Config(Section):
 
 def arms(config: Config) -> list[Arm]:
     shared = config.model_dump(mode="json", exclude={"seeds", "learner"}) | {"learner": config.learner.settings()}
-    return [Arm(chain, shared | {"chain": chain}, config.seeds) for chain in CHAINS]
+    return [Arm(chain, shared | {"chain": chain}, config.seeds, device="cpu") for chain in CHAINS]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
