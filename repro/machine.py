@@ -12,6 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("repro", "simulation")
+# Data in the tree that a module computes from: who imports it depends on them all. repro.published reads printed
+# numbers too, but nothing is made of them: results are held against them afterwards.
+READS = {
+    "simulation.description": "simulation/shelf/**/*.yaml",
+    "simulation.specifications": "simulation/published/*.csv",
+    "simulation.unpredicted": "simulation/published/*.csv",
+    "simulation.validate": "simulation/published/*.csv",
+}
 VERSIONED = ("torch", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
@@ -62,9 +70,9 @@ def commit() -> str:
 
 @cache
 def sources_of(module: str) -> tuple[Path, ...]:
-    """The files of this repository that ``module`` imports, itself included, in sorted order.
+    """The files of this repository that ``module`` imports, itself included, and the data those read, in sorted order.
 
-    Read from the import statements, wherever they stand in a file, so nothing is executed.
+    Imports are read from the import statements, wherever they stand in a file, so nothing is executed.
     """
     seen: dict[str, Path] = {}
     waiting = [module]
@@ -76,7 +84,8 @@ def sources_of(module: str) -> tuple[Path, ...]:
         seen[name] = path
         waiting.append(name.rpartition(".")[0])
         waiting.extend(_imports(path))
-    return tuple(sorted(set(seen.values())))
+    data = [path for name, pattern in READS.items() if name in seen for path in ROOT.glob(pattern)]
+    return tuple(sorted({*seen.values(), *data}))
 
 
 @cache
