@@ -1,9 +1,11 @@
 """Settings and arms of both tasks; importable without torch. The leading underscore says that it is no experiment."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from repro.experiment import Arm
-from repro.training.settings import Training
+from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, Training
 
 MOST_FREQUENT = "most_frequent"
 
@@ -41,7 +43,7 @@ class Config(BaseModel):
     dimensions: tuple[PositiveInt, ...] = ()
     hidden: PositiveInt
     rates: tuple[PositiveFloat, ...] = ()
-    training: Training
+    training: Annotated[Training, NO_DROPOUT, NO_JITTER, JUDGED_ONCE]
     linear: Linear
 
 
