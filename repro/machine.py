@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -132,10 +131,3 @@ def _names(listed: str) -> list[str]:
     """`a` and `b` of `(a as c,  # why\n b)`."""
     parts = re.sub(r"#.*", "", listed).strip("() \t\n").split(",")
     return [part.split()[0] for part in parts if part.strip()]
-
-
-def command() -> str:
-    """The command line of this process, as a user would type it."""
-    name = Path(sys.argv[0])
-    words = [f"python -m {name.parent.name}" if name.name == "__main__.py" else name.name, *sys.argv[1:]]
-    return " ".join(words)
