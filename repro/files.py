@@ -16,6 +16,20 @@ from repro.errors import UserError
 _NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:e[+-][0-9]+)?|inf|nan)")
 
 
+def user_cache(instead: str) -> Path:
+    """This suite's folder in the user's cache: ``$XDG_CACHE_HOME``, else ``~/.cache``; it need not exist yet.
+
+    Raises:
+        UserError: the user has no home; ``instead`` is the variable that names another place.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
+    except RuntimeError as error:
+        raise UserError(f"this user has no home directory: set XDG_CACHE_HOME or {instead}") from error
+    return root / "learning-from-models"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all.
 
