@@ -65,4 +65,4 @@ readme: $(STAMP)
 	python -m repro readme
 
 clean:
-	rm -rf results/quick results/quick-* paper_figures/quick .work report.html .snakemake
+	rm -rf results/quick paper_figures/quick report.html .snakemake

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     readme = add("readme", _readme, "Write the generated parts of README.md.")
     readme.add_argument("--check", action="store_true", help="only say whether they are current")
     bench = add("bench", _bench, "Measure speed and memory against their targets; writes results/bench.csv.")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="benchmarks beginning so; default: all")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="modules of repro/bench that begin so; default: all")
     return parser
 
 

@@ -16,6 +16,20 @@ from repro.errors import UserError
 _NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:e[+-][0-9]+)?|inf|nan)")
 
 
+def user_cache(instead: str) -> Path:
+    """This suite's folder in the user's cache: ``$XDG_CACHE_HOME``, else ``~/.cache``; it need not exist yet.
+
+    Raises:
+        UserError: the user has no home; ``instead`` is the variable that names another place.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
+    except RuntimeError as error:
+        raise UserError(f"this user has no home directory: set XDG_CACHE_HOME or {instead}") from error
+    return root / "learning-from-models"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all.
 
@@ -28,11 +42,14 @@ def write_text(path: Path, text: str) -> None:
 def write_files(contents: Mapping[Path, bytes]) -> None:
     """Write files that belong together: all are written aside before the first takes its place.
 
+    A full disk thus changes nothing; a kill or a failure between two replacements leaves new files beside old ones.
+
     Raises:
-        UserError: a folder cannot be written to (read-only, disk full).
+        UserError: a folder cannot be written to (read-only, disk full), with what was replaced nevertheless.
     """
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
     path = Path()
+    replaced: list[str] = []
     try:
         try:
             for path, content in contents.items():
@@ -43,12 +60,14 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
                     os.fsync(file.fileno())
             for path, part in parts.items():
                 part.replace(path)
+                replaced.append(path.name)
         finally:
             for part in parts.values():
                 with contextlib.suppress(OSError):
                     part.unlink()
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); nothing was changed") from None
+        changed = f"{', '.join(replaced)} already replaced" if replaced else "nothing was changed"
+        raise UserError(f"{path}: cannot be written ({error.strerror}); {changed}") from None
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -6,12 +6,19 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("repro", "simulation")
+# Data in the tree that a module computes from: who imports it depends on them all. repro.published reads printed
+# numbers too, but nothing is made of them: results are held against them afterwards.
+READS = {
+    "simulation.description": "simulation/shelf/**/*.yaml",
+    "simulation.specifications": "simulation/published/*.csv",
+    "simulation.unpredicted": "simulation/published/*.csv",
+    "simulation.validate": "simulation/published/*.csv",
+}
 VERSIONED = ("torch", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
@@ -62,9 +69,9 @@ def commit() -> str:
 
 @cache
 def sources_of(module: str) -> tuple[Path, ...]:
-    """The files of this repository that ``module`` imports, itself included, in sorted order.
+    """The files of this repository that ``module`` imports, itself included, and the data those read, in sorted order.
 
-    Read from the import statements, wherever they stand in a file, so nothing is executed.
+    Imports are read from the import statements, wherever they stand in a file, so nothing is executed.
     """
     seen: dict[str, Path] = {}
     waiting = [module]
@@ -76,7 +83,8 @@ def sources_of(module: str) -> tuple[Path, ...]:
         seen[name] = path
         waiting.append(name.rpartition(".")[0])
         waiting.extend(_imports(path))
-    return tuple(sorted(set(seen.values())))
+    data = [path for name, pattern in READS.items() if name in seen for path in ROOT.glob(pattern)]
+    return tuple(sorted({*seen.values(), *data}))
 
 
 @cache
@@ -123,10 +131,3 @@ def _names(listed: str) -> list[str]:
     """`a` and `b` of `(a as c,  # why\n b)`."""
     parts = re.sub(r"#.*", "", listed).strip("() \t\n").split(",")
     return [part.split()[0] for part in parts if part.strip()]
-
-
-def command() -> str:
-    """The command line of this process, as a user would type it."""
-    name = Path(sys.argv[0])
-    words = [f"python -m {name.parent.name}" if name.name == "__main__.py" else name.name, *sys.argv[1:]]
-    return " ".join(words)

@@ -19,7 +19,7 @@ from repro import machine, results
 from repro.config import Scale, Section
 from repro.errors import UserError
 from repro.experiment import NO_DATA, Context, Result, Run, module_of
-from repro.files import locked, write_text
+from repro.files import locked, user_cache, write_text
 
 RESULTS = Path("results")
 CHECKPOINT = "checkpoint.safetensors"
@@ -29,8 +29,7 @@ def cache_folder() -> Path:
     """``$REPRO_CACHE``, or ``learning-from-models`` in the user's cache directory."""
     if named := os.environ.get("REPRO_CACHE"):
         return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "learning-from-models"
+    return user_cache("REPRO_CACHE")
 
 
 def work_folder(run: Run) -> Path:

@@ -1,7 +1,8 @@
 """Speed and memory against stated targets: ratios against a yardstick timed beside it, in one run.
 
-Each module offers ``measure() -> list[Measurement]``; ``python -m repro bench`` runs them all, or those whose names
-begin as asked, and writes ``results/bench.csv``. Rows of benchmarks not run stay as they are.
+Each module offers ``measure() -> list[Measurement]``; ``python -m repro bench`` runs all of them, or those whose names
+begin as asked, and writes ``results/bench.csv``. A module measures all of its rows. Rows of those not run stay as they
+are.
 """
 
 import importlib
@@ -40,14 +41,15 @@ class Measurement:
 
 
 def run_all(names: Sequence[str] = (), path: Path = BENCH) -> None:
-    """Run the benchmarks and write their rows.
+    """Run the benchmarks that begin with one of ``names``, or all of them, and write their rows.
 
     Raises:
-        UserError: a name that no benchmark begins with.
+        UserError: no benchmark begins with one of the names; nothing has run.
     """
-    chosen = [m for m in MODULES if not names or any(n.split(".")[0] == m for n in names)]
-    if not chosen:
-        raise UserError(f"bench: nothing is called {', '.join(names)}; there are {', '.join(MODULES)}")
+    for name in names:
+        if not any(module.startswith(name) for module in MODULES):
+            raise UserError(f"bench: nothing begins with {name}; there are {', '.join(MODULES)}")
+    chosen = [module for module in MODULES if not names or module.startswith(tuple(names))]
     for module in chosen:
         found: list[Measurement] = importlib.import_module(f"repro.bench.{module}").measure()
         for m in found:

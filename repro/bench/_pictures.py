@@ -23,7 +23,7 @@ from repro.codistill.rules import rule_for
 from repro.codistill.settings import Settings
 from repro.codistill.task import Batch, Task, Wanted
 from repro.data import folders
-from repro.models.convnet import multiply_adds
+from repro.models.counting import layer_counts, total
 from repro.models.resnet import RESNET50, resnet
 from repro.training.device import device_named
 from simulation.processes import usable_cores
@@ -179,7 +179,7 @@ def measure_pictures(size: Size | None = None) -> list[Measurement]:
     ]
     peak = _peak(device)
     if peak:
-        flop = 6.0 * multiply_adds(model(0), (3, size.side, size.side))
+        flop = 6.0 * total(layer_counts(model(0), (3, size.side, size.side))).multiply_adds
         rows.append(Measurement(NAME, "share of the bf16 peak", rate * flop / peak, "share"))
     return rows
 

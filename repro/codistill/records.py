@@ -96,13 +96,12 @@ class Records:
         group: int,
         version: int,
         *,
-        worker: int = -1,
         peer: int = -1,
         peer_version: int = -1,
         digest: int = 0,
     ) -> None:
-        """Anything else; see `simulation.schedule.Kind`."""
-        self._append(int(kind), group, version, worker, peer, peer_version, 0, digest)
+        """Anything else that befalls a group; see `simulation.schedule.Kind`."""
+        self._append(int(kind), group, version, -1, peer, peer_version, 0, digest)
 
     def sync(self) -> None:
         """Return once all records so far are on the disk."""

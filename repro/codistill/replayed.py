@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from repro.codistill.learner import Learner
 from repro.codistill.objective import mean_prediction
@@ -25,8 +25,7 @@ from simulation.replay import replay
 from simulation.schedule import Schedule
 from simulation.timing import Timing
 
-Watch = Callable[[int, int, nn.Module], None]
-"""(group, version, model in eval mode, without gradients)."""
+BUDGET_BYTES = 1 << 31  # for copies of weights and gradients
 
 
 @dataclass(frozen=True)
@@ -49,23 +48,11 @@ def lock_step(settings: Settings) -> Schedule:
     return run(settings.protocol, Timing(Constant(10**9)), settings.updates, settings.seed)
 
 
-def learn(
-    task: Task,
-    settings: Settings,
-    schedule: Schedule | None = None,
-    *,
-    initial: Sequence[Tensor] | None = None,
-    watch: Watch | None = None,
-    watch_updates: int | None = None,
-    budget_bytes: int = 1 << 31,
-) -> Learned:
+def learn(task: Task, settings: Settings, schedule: Schedule | None = None) -> Learned:
     """Train every group as the schedule says (default: `lock_step`), with the arithmetic of real runs.
 
-    Groups take turns on one device. Metrics are taken at the settings' `evaluate_updates` and at the end.
-
-    Args:
-        initial: initial weights by group; default: keyed by the seed.
-        watch: called at version 0, every `watch_updates` (default: `evaluate_updates`) and at the end.
+    Groups take turns on one device, from initial weights keyed by the seed. Metrics are taken at the settings'
+    `evaluate_updates` and at the end.
 
     Raises:
         UserError: the schedule is of another protocol.
@@ -76,35 +63,27 @@ def learn(
     learner = Learner(task, settings)
     net = learner.net
     groups = settings.protocol.groups
-    rows = [learner.initial(g) for g in range(groups)] if initial is None else list(initial)
     shown = Learner(task, settings).net
     shown.model.eval()
     curves: list[list[Point]] = [[] for _ in range(groups)]
     every = settings.evaluate_updates or settings.updates
-    often = watch_updates or every
 
     def observe(group: int, version: int, parameters: Parameters) -> None:
-        ended = version == settings.updates
-        evaluated = task.evaluate is not None and version and (version % every == 0 or ended)
-        watched = watch is not None and (version % often == 0 or ended)
-        if not (evaluated or watched):
+        if task.evaluate is None or version == 0 or (version % every and version != settings.updates):
             return
         shown.load(net.layout.flatten(parameters))
         with torch.no_grad():
-            if evaluated and task.evaluate is not None:
-                curves[group] += points(version, task.evaluate(shown.model))
-            if watched and watch is not None:
-                watch(group, version, shown.model)
+            curves[group] += points(version, task.evaluate(shown.model))
 
     done = replay(
         schedule,
         OneByOne(_worker_gradient(learner), _pairs),
         rule_for(settings, net),
-        [net.layout.one(row.to(learner.device)) for row in rows],
-        budget_bytes=budget_bytes,
+        [net.layout.one(learner.initial(g).to(learner.device)) for g in range(groups)],
+        budget_bytes=BUDGET_BYTES,
         most_at_once=groups,
         observe=observe,
-        observe_every=int(np.gcd(every, often)),
+        observe_every=every,
     )
     weights = [net.layout.flatten(p) for p in done.parameters]
     return Learned(weights, done.parameters, curves, done.checked, done.mismatches)

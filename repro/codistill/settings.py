@@ -74,6 +74,10 @@ class Optimizer(_Model):
             raise ValueError(f"{name} has no effect on {self.kind}; leave it out")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs momentum > 0")
+        if "milestone_factor" in self.model_fields_set and not self.milestones:
+            raise ValueError("milestone_factor has no effect without milestones; name them or leave it out")
+        if not self.decay_norms and not any((self.weight_decay, *(decay for _, decay in self.weight_decay_steps))):
+            raise ValueError("decay_norms: false has no effect without weight decay; set one or leave it out")
         return self
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from repro.data import checksum, sources, transfer
 from repro.data.sources import Download, File, PublicSet
 from repro.errors import UserError
+from repro.files import user_cache
 
 CHUNK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -26,12 +27,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 def cache_folder() -> Path:
     """The folder that holds downloaded sets, one folder each; it need not exist yet."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
-    except RuntimeError as error:
-        raise UserError("this user has no home directory: set XDG_CACHE_HOME or REPRO_DATA") from error
-    return root / "learning-from-models" / "data"
+    return user_cache("REPRO_DATA") / "data"
 
 
 def locate(name: str, *, progress: bool | None = None) -> Path:

@@ -38,7 +38,7 @@ class LabelledText:
     sha256: Mapping[str, str]
 
 
-def load(name: str, *, progress: bool | None = None) -> LabelledText:
+def load(name: str) -> LabelledText:
     """The set `name`: `ud-english-ewt` and `udhr`, downloaded if they are not on this machine, `python-tokens` and
     `docutils-words`, which come with Python and docutils.
 
@@ -47,7 +47,7 @@ def load(name: str, *, progress: bool | None = None) -> LabelledText:
     """
     if name not in LOADERS:
         raise UserError(f"no labelled text is called {name!r}: choose one of {', '.join(LOADERS)}")
-    return LOADERS[name](name, progress)
+    return LOADERS[name](name)
 
 
 Named = Sequence[tuple[Sequence[str], Sequence[str]]]  # tokens and label names of each sequence
@@ -96,8 +96,8 @@ def read_conllu(path: Path) -> list[tuple[list[str], list[str]]]:
     return sentences
 
 
-def _load_ewt(name: str, progress: bool | None) -> LabelledText:
-    folder = fetch.locate(name, progress=progress)
+def _load_ewt(name: str) -> LabelledText:
+    folder = fetch.locate(name)
     parts = [read_conllu(folder / f"en_ewt-ud-{part}.conllu") for part in ("train", "dev", "test")]
     return _numbered(name, parts, {file.path: file.sha256 for file in sources.named(name).files})
 
@@ -117,11 +117,11 @@ def snippets(text: str, characters: int = SNIPPET_CHARACTERS) -> list[str]:
     return [*found, current] if len(current) >= characters / 2 else found
 
 
-def _load_udhr(name: str, progress: bool | None) -> LabelledText:
+def _load_udhr(name: str) -> LabelledText:
     """The Universal Declaration of Human Rights by language. The lines of a translation are in the same order in all:
     the first 70 % of its characters train, 10 % validate, the last 20 % test, so that no article is met twice. Texts
     with too few lines to have all three parts are left out."""
-    path = fetch.locate("nltk-corpora", progress=progress) / "udhr2.zip"
+    path = fetch.locate("nltk-corpora") / "udhr2.zip"
     parts: list[list[tuple[list[str], list[str]]]] = [[], [], []]
     try:
         with zipfile.ZipFile(path) as archive:
@@ -180,7 +180,7 @@ def python_tokens(source: str) -> Iterator[tuple[list[str], list[str]]]:
         labels.append(label)
 
 
-def _load_python_tokens(name: str, _progress: bool | None) -> LabelledText:
+def _load_python_tokens(name: str) -> LabelledText:
     """Modules of Python's library as text whose tokens are tagged by Python's own tokenizer and their neighbours. It
     differs a little between versions of Python; `sha256` says what was read."""
     import inspect
@@ -195,7 +195,7 @@ def _load_python_tokens(name: str, _progress: bool | None) -> LabelledText:
     return _numbered(name, parts, {"python's standard library": digest})
 
 
-def _load_docutils_words(name: str, _progress: bool | None) -> LabelledText:
+def _load_docutils_words(name: str) -> LabelledText:
     """The names of docutils' directives and roles in its languages, a few dozen words each; those that are spelt as in
     English are left to English. Every fifth word is for validation, the one after it for test."""
     import pkgutil
@@ -216,7 +216,7 @@ def _load_docutils_words(name: str, _progress: bool | None) -> LabelledText:
     return _numbered(name, parts, {"docutils.parsers.rst.languages": digest})
 
 
-LOADERS: Mapping[str, Callable[[str, bool | None], LabelledText]] = {
+LOADERS: Mapping[str, Callable[[str], LabelledText]] = {
     "ud-english-ewt": _load_ewt,
     "udhr": _load_udhr,
     "python-tokens": _load_python_tokens,

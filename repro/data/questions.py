@@ -42,7 +42,7 @@ class QuestionSet:
 
 
 @cache  # within a process: every run of it asks
-def load(name: str, *, progress: bool | None = None) -> QuestionSet:
+def load(name: str) -> QuestionSet:
     """The question set `name`, downloaded if it is not on this machine.
 
     Names: `squad-dev-1.1`, and `pydoc-topics`, made from Python's own language reference.
@@ -52,7 +52,7 @@ def load(name: str, *, progress: bool | None = None) -> QuestionSet:
     """
     if name not in LOADERS:
         raise UserError(f"no set of questions is called {name!r}: choose one of {', '.join(LOADERS)}")
-    return LOADERS[name](name, progress)
+    return LOADERS[name](name)
 
 
 class _Answer(BaseModel):
@@ -130,9 +130,9 @@ def _demand_answer(path: Path, title: str, context: str, answer: _Answer) -> Non
         raise UserError(f"{path}: {title}: the answer {answer.text!r} does not stand {where}; fetch the file again")
 
 
-def _load_squad(name: str, progress: bool | None) -> QuestionSet:
+def _load_squad(name: str) -> QuestionSet:
     """The publisher's file, or the form derived from its pages where REPRO_DATA has only that."""
-    folder = fetch.locate(name, progress=progress)
+    folder = fetch.locate(name)
     published = folder / "dev-v1.1.json"
     return read_squad(published if published.exists() else folder / "squad-dev-1.1-from-html.json", name)
 
@@ -143,7 +143,7 @@ _WORD = re.compile(r"\b[A-Za-z]+\b")
 _BLANK = re.compile(r"\n\s*\n")
 
 
-def _load_pydoc(name: str, _progress: bool | None) -> QuestionSet:
+def _load_pydoc(name: str) -> QuestionSet:
     """Topics of Python's own help as articles, their blocks of text as paragraphs, and questions made by a rule.
 
     A paragraph is a block between empty lines of at least 20 words, taken once. Its answer is its rarest word: the
@@ -182,7 +182,7 @@ def _load_pydoc(name: str, _progress: bool | None) -> QuestionSet:
     )  # fmt: skip
 
 
-LOADERS: Mapping[str, Callable[[str, bool | None], QuestionSet]] = {
+LOADERS: Mapping[str, Callable[[str], QuestionSet]] = {
     "squad-dev-1.1": _load_squad,
     "pydoc-topics": _load_pydoc,
 }

@@ -45,7 +45,7 @@ class ImageSet:
     superclass_names: tuple[str, ...] = ()
 
 
-def load(name: str, *, progress: bool | None = None) -> ImageSet:
+def load(name: str) -> ImageSet:
     """The image set `name`, downloaded if it is not on this machine.
 
     Names: `mnist`, `fashion-mnist`, `cifar-100` (fine labels), `cifar-100-coarse` (the same images, 20 coarse labels),
@@ -54,7 +54,7 @@ def load(name: str, *, progress: bool | None = None) -> ImageSet:
     """
     if name not in LOADERS:
         raise UserError(f"no image set is called {name!r}: choose one of {', '.join(LOADERS)}")
-    return LOADERS[name](name, progress)
+    return LOADERS[name](name)
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,8 +76,8 @@ def _shuffled(indices: range | list[int], draw: random.Random) -> list[int]:
     return [index for _, index in sorted((draw.random(), index) for index in indices)]
 
 
-def _load_idx(name: str, progress: bool | None, classes: tuple[str, ...]) -> ImageSet:
-    folder = fetch.locate(name, progress=progress)
+def _load_idx(name: str, classes: tuple[str, ...]) -> ImageSet:
+    folder = fetch.locate(name)
     train, test = (
         LabelledImages(
             idx.read(folder / f"{stem}-images-idx3-ubyte.gz", dimensions=3),
@@ -88,8 +88,8 @@ def _load_idx(name: str, progress: bool | None, classes: tuple[str, ...]) -> Ima
     return ImageSet(name, train, test, classes, _sums(name))
 
 
-def _load_cifar_100(name: str, progress: bool | None) -> ImageSet:
-    folder = fetch.locate(name, progress=progress) / "cifar-100-binary"
+def _load_cifar_100(name: str) -> ImageSet:
+    folder = fetch.locate(name) / "cifar-100-binary"
     train, test = (cifar.read(folder / file) for file in ("train.bin", "test.bin"))
     return ImageSet(
         name,
@@ -102,7 +102,7 @@ def _load_cifar_100(name: str, progress: bool | None) -> ImageSet:
     )
 
 
-def _load_hierarchy(name: str, _progress: bool | None) -> ImageSet:
+def _load_hierarchy(name: str) -> ImageSet:
     made = hierarchy.generate()
     train, test = (LabelledImages(*part) for part in (made.train, made.test))
     return ImageSet(
@@ -116,8 +116,8 @@ def _load_hierarchy(name: str, _progress: bool | None) -> ImageSet:
     )
 
 
-def _load_cifar_100_coarse(name: str, progress: bool | None) -> ImageSet:
-    folder = fetch.locate("cifar-100", progress=progress) / "cifar-100-binary"
+def _load_cifar_100_coarse(name: str) -> ImageSet:
+    folder = fetch.locate("cifar-100") / "cifar-100-binary"
     train, test = (cifar.read(folder / file) for file in ("train.bin", "test.bin"))
     return ImageSet(
         name,
@@ -132,7 +132,7 @@ DIGITS_TEST_SIZE = 500
 _DIGITS_SEED = 0
 
 
-def _load_digits(name: str, _progress: bool | None) -> ImageSet:
+def _load_digits(name: str) -> ImageSet:
     """The 1,797 8x8 digits inside scikit-learn, their values 0..16 scaled to 0..255.
 
     Split into 1,297 to train and 500 to test: each class gives its share of the 500, chosen at random under a
@@ -185,9 +185,9 @@ _FASHION = (
     "ankle boot",
 )
 
-LOADERS: Mapping[str, Callable[[str, bool | None], ImageSet]] = {
-    "mnist": lambda name, progress: _load_idx(name, progress, tuple("0123456789")),
-    "fashion-mnist": lambda name, progress: _load_idx(name, progress, _FASHION),
+LOADERS: Mapping[str, Callable[[str], ImageSet]] = {
+    "mnist": lambda name: _load_idx(name, tuple("0123456789")),
+    "fashion-mnist": lambda name: _load_idx(name, _FASHION),
     "cifar-100": _load_cifar_100,
     "cifar-100-coarse": _load_cifar_100_coarse,
     "digits": _load_digits,

@@ -117,7 +117,7 @@ class TableSet:
     sha256: Mapping[str, str]
 
 
-def load(name: str, *, progress: bool | None = None) -> TableSet:
+def load(name: str) -> TableSet:
     """The table set `name`, downloaded if it is not on this machine: `adult`, or `breast-cancer` in scikit-learn.
 
     Raises:
@@ -125,7 +125,7 @@ def load(name: str, *, progress: bool | None = None) -> TableSet:
     """
     if name not in LOADERS:
         raise UserError(f"no table is called {name!r}: choose one of {', '.join(LOADERS)}")
-    return LOADERS[name](name, progress)
+    return LOADERS[name](name)
 
 
 def read(path: Path, names: Sequence[str], columns: Columns, *, missing: str, skip: int = 0) -> list[list[str]]:
@@ -207,9 +207,9 @@ ADULT = Columns(
 _ADULT_CLASSES = ("<=50K", ">50K")
 
 
-def _load_adult(name: str, progress: bool | None) -> TableSet:
+def _load_adult(name: str) -> TableSet:
     """Training and test file pooled; the 3,620 rows that lack a value are left out, as the paper's counts show."""
-    folder = fetch.locate(name, progress=progress)
+    folder = fetch.locate(name)
     with_never_worked = Columns(
         ADULT.continuous, dict(ADULT.nominal) | {"workclass": (*ADULT.nominal["workclass"], "Never-worked")}
     )
@@ -238,7 +238,7 @@ def _load_adult(name: str, progress: bool | None) -> TableSet:
 _BREAST_CANCER_SHA256 = "b8094a88331cff40122d4ad3515ef012f174681f5c20476024ea192f26ddda3c"
 
 
-def _load_breast_cancer(name: str, _progress: bool | None) -> TableSet:
+def _load_breast_cancer(name: str) -> TableSet:
     """The 569 cases of 30 continuous attributes inside scikit-learn; label 1 is malignant, the rarer class."""
     from sklearn.datasets import load_breast_cancer  # half a second that the other sets need not spend
 
@@ -257,7 +257,7 @@ def _load_breast_cancer(name: str, _progress: bool | None) -> TableSet:
     return TableSet(name, table, labels, ("benign", "malignant"), {}, 0, sums)
 
 
-LOADERS: Mapping[str, Callable[[str, bool | None], TableSet]] = {
+LOADERS: Mapping[str, Callable[[str], TableSet]] = {
     "adult": _load_adult,
     "breast-cancer": _load_breast_cancer,
 }

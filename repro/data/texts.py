@@ -34,7 +34,7 @@ class TextSet:
     sha256: Mapping[str, str]
 
 
-def load(name: str, *, progress: bool | None = None) -> TextSet:
+def load(name: str) -> TextSet:
     """The text `name`, downloaded if it is not on this machine: `ptb`, or `pydoc`, which comes with Python.
 
     Raises:
@@ -42,7 +42,7 @@ def load(name: str, *, progress: bool | None = None) -> TextSet:
     """
     if name not in LOADERS:
         raise UserError(f"no text is called {name!r}: choose one of {', '.join(LOADERS)}")
-    return LOADERS[name](name, progress)
+    return LOADERS[name](name)
 
 
 def limited(text: TextSet, words: int) -> TextSet:
@@ -101,15 +101,15 @@ def read_words(path: Path) -> list[str]:
     return found
 
 
-def _load_ptb(name: str, progress: bool | None) -> TextSet:
+def _load_ptb(name: str) -> TextSet:
     """Mikolov's Penn Treebank; words by falling frequency in the training part."""
-    folder = fetch.locate(name, progress=progress)
+    folder = fetch.locate(name)
     parts = [read_words(folder / f"ptb.{part}.txt") for part in ("train", "valid", "test")]
     sums = {file.path: file.sha256 for file in sources.named(name).files}
     return _indexed(name, parts, _by_frequency(parts[0]), sums)
 
 
-def _load_pydoc(name: str, _progress: bool | None) -> TextSet:
+def _load_pydoc(name: str) -> TextSet:
     """Python's own language reference, as `help()` shows it: 79 topics, the 1,000 commonest words.
 
     Every eighth topic goes to validation, the one after it to test. The text differs a little between versions of
@@ -132,4 +132,4 @@ def _by_frequency(words: Sequence[str]) -> list[str]:
     return sorted(counted, key=lambda word: (-counted[word], word))
 
 
-LOADERS: Mapping[str, Callable[[str, bool | None], TextSet]] = {"ptb": _load_ptb, "pydoc": _load_pydoc}
+LOADERS: Mapping[str, Callable[[str], TextSet]] = {"ptb": _load_ptb, "pydoc": _load_pydoc}

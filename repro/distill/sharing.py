@@ -167,8 +167,8 @@ def learn_together(
     """Train a community in place, in lockstep: every agent takes a step on its own part, then comes the next step.
 
     Agents draw their batches in orders of their own, keyed by ``seed`` and their number. Momentum SGD with the schedule
-    of ``settings``; an epoch is a pass over one's own part, and the last, smaller batch is left out. Agents end in eval
-    mode.
+    of ``settings``, whose precision, bound on norms, jitter and evaluations are not heeded; an epoch is a pass over
+    one's own part, and the last, smaller batch is left out. Agents end in eval mode.
 
     Raises:
         ValueError: fewer than two agents, parts of different sizes, or parts smaller than a batch.

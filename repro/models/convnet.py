@@ -74,28 +74,6 @@ def top(width: int) -> nn.Sequential:
     return nn.Sequential(Residual(width), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def multiply_adds(net: nn.Module, shape: Sequence[int]) -> int:
-    """Multiply-adds of convolutions and linear layers on one input of ``shape``."""
-    counts: list[int] = []
-
-    def count(module: nn.Module, _: object, output: Tensor) -> None:
-        weight = module.weight
-        assert isinstance(weight, Tensor)
-        counts.append(weight.numel() * output[0, 0].numel())
-
-    layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    was_training = net.training
-    try:
-        with torch.no_grad():
-            net.eval()(torch.zeros(1, *shape))
-    finally:
-        net.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return sum(counts)
-
-
 class NormsKept(nn.Sequential):
     """Layers in turn; batch norm uses the statistics it came with, in training too.
 

@@ -86,9 +86,11 @@ class Backprop:
 
 @dataclass(frozen=True)
 class FeedbackAlignment:
-    """Backprop with fixed random weights, distributed as the initial ones, in place of the transposed ones.
+    """Backprop with fixed random weights in place of the transposed ones.
 
-    The heads' errors travel down by random weights too.
+    The heads' errors travel down by random weights too. ``of`` draws them with s.d. 1 / sqrt(fan-in), whatever the
+    net's own weights start as: sqrt(2) times that in a feed-forward net's hidden layers; twice that but at most
+    0.1, and zero in the heads, in a LocalMixer.
     """
 
     feedback: Mapping[str, Tensor]

@@ -21,12 +21,6 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return -log_probabilities.gather(-1, chosen).squeeze(-1), gradient
 
 
-def squared_error(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Half the squared distance of outputs (..., batch, n) from targets (batch, n)."""
-    difference = outputs - targets
-    return 0.5 * difference.square().sum(-1), difference
-
-
 def checked(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """The loss and its gradient, if they are one finite number a case.
 

@@ -14,7 +14,7 @@ def save(drawing: Drawing, path: Path) -> None:
     """Write ``path`` (.png), and beside it the plotted values (.csv) and the caption (.txt).
 
     Raises:
-        UserError: the folder cannot be written to; then none of the three is changed.
+        UserError: the folder cannot be written to; the message says which of the three are new nevertheless, if any.
     """
     buffer = io.BytesIO()
     # No software name or date in the file: the bytes depend on the picture alone.

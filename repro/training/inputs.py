@@ -1,8 +1,8 @@
 """The data set is a tensor: batches are rows of it, not objects from a loader.
 
-Both kinds of input are callables from row indices (batch,) to float inputs (batch, features), and know
-how many cases they hold. Raw images are uint8 of shape (N, H, W) or (N, C, H, W); inputs are scaled to
-[0, 1] and flattened.
+All kinds of input are callables from row indices (batch,) to float inputs, and know how many cases they hold. Raw
+images are uint8 of shape (N, H, W) or (N, C, H, W). ``Plain`` and ``Jittered`` give rows (batch, features) in [0, 1];
+``Pictures`` gives (batch, C, H, W), each channel standardised.
 """
 
 from dataclasses import dataclass, field

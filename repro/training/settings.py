@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Training(BaseModel):
@@ -37,3 +37,27 @@ class Training(BaseModel):
         if (self.momentum_start is not None) != (self.momentum_ramp_fraction > 0):
             raise ValueError("momentum_start and momentum_ramp_fraction need each other: set both or neither")
         return self
+
+
+def refuse(training: Training, why: str, *options: str) -> Training:
+    """The training as it is, where none of the options was changed.
+
+    Raises:
+        ValueError: an option is not at its default, and would do nothing.
+    """
+    for option in options:
+        if getattr(training, option) != Training.model_fields[option].default:
+            raise ValueError(f"{option} would do nothing: {why}; leave it out")
+    return training
+
+
+def without(why: str, *options: str) -> AfterValidator:
+    """For the annotation of a ``Training`` in a config that cannot use these options."""
+    return AfterValidator(lambda training: refuse(training, why, *options))
+
+
+NO_DROPOUT = without("these nets have no dropout", "dropout_input", "dropout_hidden")
+NO_NORMS = without("it bounds fully connected hidden layers, and none is trained", "max_norm_squared")
+NO_JITTER = without("inputs are learned from as they are", "jitter_pixels")
+RATE_IS_CHOSEN = without("the rates are named beside the training", "learning_rate")
+JUDGED_ONCE = without("these nets are judged once, when trained", "evaluate_every_epochs")

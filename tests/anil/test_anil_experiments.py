@@ -237,6 +237,8 @@ def test_the_recipe_is_goyals_compressed():
     assert arms["codistilled.batch256"]["protocol"]["burn_in_steps"] == 3600
     falling = arms["codistilled_decay.batch256"]["optimizer"]["weight_decay_steps"]
     assert falling == [[3000, pytest.approx(1e-5)], [6000, 0.0]]
+    without = image_batch.arms(config.model_copy(update={"weight_decay": 0.0, "kinds": ("plain",)}))
+    assert all("decay_norms" not in arm.settings["run"]["optimizer"] for arm in without), "nothing decays"
     for run in arms.values():
         Settings.model_validate({**run, "device": "cpu"})
 

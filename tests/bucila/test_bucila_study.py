@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from repro.compare import judge
 from repro.errors import UserError
 from repro.papers.bucila2006 import _figures, _fitting, _printed, _problems, _study, adult, adult_mimics, letters
-from repro.papers.bucila2006._arms import Cases, Sweep, Training
+from repro.papers.bucila2006._arms import Cases, Mimic, MimicTraining, Sweep, Training
 from repro.published import load as load_published
 
 CASES = {"train": 100, "validation": 50, "test": 200, "pool": 1}
@@ -52,10 +53,18 @@ def test_every_mimic_takes_the_same_number_of_steps_whatever_its_cases():
         assert abs(settings["epochs"] * cases / 50 - 1000) < 0.5 * cases / 50 + 1
 
 
+def test_a_mimic_has_no_rates_of_its_own():
+    with pytest.raises(ValidationError, match="mimics take the rate that choice found"):
+        Mimic.model_validate({"training": {"steps": 10, "rates": [0.3]}})
+    own = Mimic.model_validate({"training": {"steps": 10}})
+    assert own.training.model_dump(mode="json")["rates"] == [0.1], "in the digests of rows on record"
+    assert Mimic.model_validate(own.model_dump(mode="json")) == own
+
+
 def test_rivals_end_where_their_cases_do():
     config = Sweep(
         cases=Cases(train=100, validation=1, test=1), multiplier=50, sizes=(100, 1000, 5000), rivals_multiplier=10,
-        units=(1, 2), units_size=100, training=Training(steps=1, rates=(0.1,)),
+        units=(1, 2), units_size=100, training=MimicTraining(steps=1),
     )  # fmt: skip
     assert config.sizes_of("munge") == (100, 1000, 5000)
     assert config.sizes_of("random") == (100, 1000)

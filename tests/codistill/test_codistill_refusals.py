@@ -74,6 +74,15 @@ def test_processes_that_do_not_fit_the_protocol(tmp_path, capsys, monkeypatch, p
         ({"updatse": 3}, "updatse: unknown key, did you mean updates?"),
         ({"accumulation": 3}, "accumulation: 3 equal parts of batch_size 8 are none"),
         ({"optimizer": {"kind": "adam", "learning_rate": 0.1, "momentum": 0.9}}, "momentum has no effect on adam"),
+        ({"optimizer": {"learning_rate": 0.1, "milestone_factor": 0.5}}, "milestone_factor has no effect without mil"),
+        (
+            {"optimizer": {"learning_rate": 0.1, "decay_norms": False}},
+            "decay_norms: false has no effect without weight",
+        ),
+        (
+            {"optimizer": {"learning_rate": 0.1, "decay_norms": False, "weight_decay_steps": [[5, 0]]}},
+            "decay_norms: false has no effect without weight",
+        ),
         ({"distillation": {"loss": "kl"}}, "nobody teaches without protocol: Codistillation"),
         ({"split": "disjoint"}, "a single group has all the data"),
         ({"optimizer": {"learning_rate": 0}}, "greater than 0"),

@@ -72,7 +72,7 @@ def test_a_damaged_conllu_file_is_named(tmp_path, content, said):
 
 
 def test_a_damaged_archive_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "locate", lambda name, progress: tmp_path)
+    monkeypatch.setattr(fetch, "locate", lambda name: tmp_path)
     (tmp_path / "udhr2.zip").write_bytes(b"no archive")
     with pytest.raises(UserError, match=r"udhr2\.zip: cannot be read"):
         labelled_text.load("udhr")
@@ -82,7 +82,7 @@ LINES = "\n".join(f"line {n} of a text long enough to be kept" for n in range(40
 
 
 def test_only_whole_languages_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "locate", lambda name, progress: tmp_path)
+    monkeypatch.setattr(fetch, "locate", lambda name: tmp_path)
     with zipfile.ZipFile(tmp_path / "udhr2.zip", "w") as archive:
         for entry in ("eng.txt", "deu_1996.txt", "007.txt", "fra.txt"):
             archive.writestr(

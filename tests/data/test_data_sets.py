@@ -132,7 +132,7 @@ def test_files_of_images_and_labels_swapped(tmp_path, monkeypatch):
     labels = gzip.compress(struct.pack(">BBBBI3B", 0, 0, 8, 1, 3, 7, 8, 9))
     for kind in ("images-idx3", "labels-idx1"):
         (tmp_path / f"train-{kind}-ubyte.gz").write_bytes(labels)
-    monkeypatch.setattr(fetch, "locate", lambda name, progress: tmp_path)
+    monkeypatch.setattr(fetch, "locate", lambda name: tmp_path)
     with pytest.raises(UserError, match=r"train-images-idx3-ubyte\.gz: .* are the files of images and labels"):
         sets.load("mnist")
 

@@ -123,6 +123,23 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, one_line, step):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == {"a": b"old", "b": b"old"}
 
 
+def test_a_failure_between_two_replacements_says_what_is_new(tmp_path, monkeypatch, one_line):
+    paths = [tmp_path / name for name in ("a", "b")]
+    write_files(dict.fromkeys(paths, b"old"))
+    replace = Path.replace
+
+    def failing(part: Path, target: Path) -> Path:
+        if target == paths[1]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(UserError) as raised:
+        write_files(dict.fromkeys(paths, b"new"))
+    assert one_line(raised.value) == f"{paths[1]}: cannot be written (Input/output error); a already replaced"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == {"a": b"new", "b": b"old"}
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, one_line):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError) as raised:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from repro import config, experiment
+from repro import config, experiment, machine
 from repro.errors import UserError
 from repro.experiment import Arm, Need, Run, plan
 
@@ -172,6 +172,17 @@ def test_every_shipped_config_plans(root, name):
     for run in runs:
         for _, needed in run.needs:
             assert needed.data == run.data
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_experiments_that_never_ask_for_the_device_say_that_they_run_on_the_processor(root, name):
+    # Else a machine with a GPU would reserve it for them and record their rows as made by it.
+    scale = config.load(root / "config" / name)
+    for section in scale.sections():
+        module = experiment.module_of(section.paper, section.experiment)
+        if not any("context.device" in path.read_text() for path in machine.sources_of(module.__name__)):
+            for run in scale.runs(section):
+                assert run.arm.device == "cpu", run.name
 
 
 WITHOUT_TORCH = """

@@ -251,6 +251,10 @@ def test_runs_have_folders_of_their_own(toy_scale):
     [
         ({"REPRO_CACHE": "here"}, Path("here")),
         ({"REPRO_CACHE": "", "XDG_CACHE_HOME": "/cache"}, Path("/cache/learning-from-models")),
+        (
+            {"REPRO_CACHE": "", "XDG_CACHE_HOME": "somewhere", "HOME": "/home/x"},
+            Path("/home/x/.cache/learning-from-models"),
+        ),
         ({"REPRO_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/home/x"}, Path("/home/x/.cache/learning-from-models")),
     ],
 )

@@ -16,6 +16,7 @@ from repro.published import load
 
 PUBLISHED = load()
 LEARNER = "{hidden: [16], training: {epochs: 6, batch_size: 30, precision: float32}, rates: [0.1], least_steps: 60}"
+AGENT = LEARNER.replace(", least_steps: 60", "")
 FEW = "seeds: 2, held_out: 100"
 
 
@@ -32,7 +33,7 @@ def mean(results, arm, metric):
 def test_communities(record):
     results = record(
         "hinton2023.communities",
-        f"{FEW}, agents: 3, cases_per_agent: 60, shared_inputs: 200, learner: {LEARNER.replace('6,', '20,')}, "
+        f"{FEW}, agents: 3, cases_per_agent: 60, shared_inputs: 200, learner: {AGENT.replace('6,', '20,')}, "
         "partitions: [{name: classes, classes_per_agent: 4}], weight_intervals: [2, 20], "
         "exchanges: [{interval_steps: 10, examples: 50}, {interval_steps: 5, examples: 200}]",
     )
@@ -50,7 +51,7 @@ def test_communities(record):
 def test_different_agents(record):
     results = record(
         "hinton2023.different_agents",
-        f"{FEW}, agents: 2, cases_per_agent: 60, shared_inputs: 100, learner: {LEARNER}, weight_interval_steps: 2, "
+        f"{FEW}, agents: 2, cases_per_agent: 60, shared_inputs: 100, learner: {AGENT}, weight_interval_steps: 2, "
         "exchange_interval_steps: 4",
     )
     assert len(different_agents.figure(results).data) == 15

@@ -123,8 +123,9 @@ def arms(config: Config) -> list[Arm]:
             "warmup_steps": round(steps * WARMUP / GOYAL_EPOCHS),
             "milestones": drops,
             "weight_decay": config.weight_decay,
-            "decay_norms": False,
         }
+        if config.weight_decay:
+            optimizer["decay_norms"] = False
         if kind == "codistilled_decay":  # Sodhani et al. 2020, section 3.2
             optimizer["weight_decay_steps"] = [[drops[0], config.weight_decay / 10], [drops[1], 0.0]]
         recipe = Recipe.model_validate({"updates": steps, "batch_size": examples, "optimizer": optimizer})

@@ -1,9 +1,11 @@
 """Settings and arms of both tasks; importable without torch. The leading underscore says that it is no experiment."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from repro.experiment import Arm
-from repro.training.settings import Training
+from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, Training
 
 MOST_FREQUENT = "most_frequent"
 
@@ -41,7 +43,7 @@ class Config(BaseModel):
     dimensions: tuple[PositiveInt, ...] = ()
     hidden: PositiveInt
     rates: tuple[PositiveFloat, ...] = ()
-    training: Training
+    training: Annotated[Training, NO_DROPOUT, NO_JITTER, JUDGED_ONCE]
     linear: Linear
 
 
@@ -82,7 +84,7 @@ def arms(config: Config) -> list[Arm]:
     def add(name: str, buckets: int, dimension: int, rate: float) -> None:
         training = config.training.model_copy(update={"learning_rate": rate}).model_dump(mode="json")
         settings = net | {"buckets": buckets, "dimension": dimension, "training": training}
-        made[name] = Arm(name, settings, config.seeds, seeds_per_job=config.seeds)
+        made[name] = Arm(name, settings, config.seeds, seeds_per_job=config.seeds, device="cpu")
 
     own = config.training.learning_rate
     for buckets, name in by_buckets(config).items():
@@ -94,7 +96,7 @@ def arms(config: Config) -> list[Arm]:
     for buckets in config.linear.buckets:
         settings = shared | config.linear.model_dump(mode="json", exclude={"buckets", "seeds"}) | {"buckets": buckets}
         made[linear_name(buckets)] = Arm(
-            linear_name(buckets), settings, config.linear.seeds, seeds_per_job=config.linear.seeds
+            linear_name(buckets), settings, config.linear.seeds, seeds_per_job=config.linear.seeds, device="cpu"
         )
-    made[MOST_FREQUENT] = Arm(MOST_FREQUENT, {}, 1)
+    made[MOST_FREQUENT] = Arm(MOST_FREQUENT, {}, 1, device="cpu")
     return list(made.values())

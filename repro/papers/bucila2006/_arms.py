@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
 from repro.experiment import Arm, Need
 
@@ -61,6 +61,22 @@ class Training(Section):
         }
 
 
+class MimicTraining(Training):
+    """A mimic's: its rate is the one that ``choice`` found for its way of making cases.
+
+    The ``rates`` of rows on record stand in their digests and are no option.
+    """
+
+    rates: tuple[PositiveFloat, ...] = (0.1,)
+
+    @field_validator("rates")
+    @classmethod
+    def _are_chosen(cls, rates: tuple[float, ...]) -> tuple[float, ...]:
+        if rates != (0.1,):
+            raise ValueError("would do nothing: mimics take the rate that choice found; leave it out")
+        return rates
+
+
 class OwnNet(Section):
     """The net that learns the original labels: hidden units and rate are chosen on the validation cases."""
 
@@ -86,7 +102,7 @@ class Choice(Section):
 class Mimic(Section):
     hidden: int = Field(256, gt=0)
     multiplier: int = Field(100, gt=0)
-    training: Training
+    training: MimicTraining
 
 
 class Compression(Section):
@@ -146,7 +162,7 @@ class Sweep(Section):
     units_size: int = Field(gt=0)
     most_components: int = Field(128, gt=0)
     rounds: int = Field(30, gt=0)
-    training: Training
+    training: MimicTraining
 
     def sizes_of(self, method: str) -> tuple[int, ...]:
         """The pseudo-set sizes that a method is run at."""

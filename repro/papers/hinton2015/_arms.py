@@ -1,10 +1,10 @@
 """Settings that the experiments of section 3 share; importable without torch."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from repro.training.settings import Training
+from repro.training.settings import RATE_IS_CHOSEN, Training
 
 
 class Section(BaseModel):
@@ -44,7 +44,13 @@ class Net(Section):
         return self.settings(learning_rate=learning_rate, **changes) | weights
 
 
-class Student(Net):
+class TunedNet(Net):
+    """A net whose learning rate stands apart from the rest of its training."""
+
+    training: Annotated[Training, RATE_IS_CHOSEN]
+
+
+class Student(TunedNet):
     """A net that learns from labels, from a teacher, or from both; only the learning rate differs."""
 
     rates: Rates

@@ -1,13 +1,13 @@
 """What the experiments of section 5 share: settings, and the gain they ask for; importable without torch."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from repro.experiment import Need
 from repro.papers.hinton2015._arms import Section
 from repro.results import Results
-from repro.training.settings import Training
+from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, NO_NORMS, Training
 
 DATA = {"quick": "hierarchy", "paper": "cifar-100", "cluster": "cifar-100"}
 PRINTED_DATA = "jft-100m"  # never public
@@ -17,6 +17,10 @@ NOT_JFT = (
     "covariance of softened predictions"
 )
 MOST_COVERING = 4  # numbers of covering specialists from this on are taken together
+
+# Of a net's top, or of a head, on what the generalist's trunk makes of the pictures.
+OnMaps = Annotated[Training, NO_DROPOUT, NO_NORMS, NO_JITTER]
+JudgedOnMaps = Annotated[OnMaps, JUDGED_ONCE]
 
 Kind = Literal["dustbin", "full", "full_soft"]
 
@@ -30,8 +34,8 @@ class Specialists(Section):
 
     count: int = Field(ge=1)
     size: int = Field(ge=1, description="classes of a set, the nearest columns to its centroid")
-    training: Training
-    head: Training = Field(description="of a dustbin's head alone, on the generalist's features, before the rest")
+    training: OnMaps
+    head: JudgedOnMaps = Field(description="of a dustbin's head alone, on the generalist's features, before the rest")
     kind: Kind = "dustbin"
     sets: Literal["clusters", "random"] = "clusters"
     temperature: float = Field(2.0, gt=0, description="of soft targets; used by full_soft alone")
@@ -46,6 +50,12 @@ class Specialists(Section):
         if settings["kind"] != "full_soft":
             del settings["temperature"], settings["soft_weight"]
         return settings | {"training": settings["training"] | training}
+
+
+class JudgedSpecialists(Specialists):
+    """Specialists that are judged once, together."""
+
+    training: JudgedOnMaps
 
 
 def gain(results: Results, arm: str, metric: str) -> list[float]:

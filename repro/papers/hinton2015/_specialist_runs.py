@@ -15,7 +15,8 @@ from repro.distill.covariance import covariance
 from repro.distill.objective import distillation_loss, soft_targets
 from repro.distill.specialists import moved_dustbin
 from repro.experiment import Arm, Context, Result
-from repro.models.convnet import convnet, multiply_adds
+from repro.models.convnet import convnet
+from repro.models.counting import layer_counts, total
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015._nets import curves, image_set, precision
 from repro.papers.hinton2015._specialist_arms import MOST_COVERING
@@ -36,7 +37,7 @@ def generalist(arm: Arm, seed: int, context: Context) -> Result:
     training = Training(**settings["training"])
     device = torch.device(context.device)
     kept, held_out = hold_out(len(data.train), settings["held_out"], 0)
-    channels, *size = with_channels(data.train.images).shape[1:]
+    channels, height, width = with_channels(data.train.images).shape[1:]
     net = convnet(channels, settings["widths"], len(data.classes), seed=seed).to(device)
     mean, deviation = channel_statistics(data.train.images[kept])
     pictures = Pictures(
@@ -69,7 +70,7 @@ def generalist(arm: Arm, seed: int, context: Context) -> Result:
         "accuracy": percent_right(left["test_logits"], data.test.labels),
         "validation_accuracy": percent_right(left["train_logits"][held_out], data.train.labels[held_out]),
         "train_accuracy": percent_right(left["train_logits"][kept], data.train.labels[kept]),
-        "multiply_adds": multiply_adds(net, (channels, *size)),
+        "multiply_adds": total(layer_counts(net, (channels, height, width))).multiply_adds,
         "parameters": sum(p.numel() for p in net.parameters()),
         "test_cases": len(data.test),
     }

@@ -32,7 +32,7 @@ from repro.compare import Answer, Claim, NotRun, Value, t_interval
 from repro.contrasts import beyond_share, minus, one_per_teacher, shares
 from repro.experiment import BY_ARM, Arm, Context, Need, Result
 from repro.papers.hinton2015 import _tuned as tuned
-from repro.papers.hinton2015._arms import Net, Section
+from repro.papers.hinton2015._arms import Section, TunedNet
 from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
@@ -52,7 +52,7 @@ class Task(Section):
     data: str
     cases: PositiveInt | None = Field(None, description="training cases, with their labels, that are seen; None: all")
     held_out: PositiveInt = Field(description="training cases kept for validation")
-    net: Net
+    net: TunedNet
     rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="learning rates tried for every kind of net")
     tuning_seeds: int = Field(1, ge=1, description="of every rate tried")
     ensembles: int = Field(3, ge=1)

@@ -2,8 +2,9 @@
 
 The paper's introduction: one version of a 2 may be given a probability of 1e-6 of being a 3 and 1e-9 of being a
 7, and for another version it may be the other way around; softened, these ratios say which twos look like threes
-and which look like sevens. Hinton's talks show test images beside such probabilities. Here: the twos whose
-second-best class the teacher is surest and least sure of, and one that it gets wrong if there is one.
+and which look like sevens. Hinton's talks show test images beside such probabilities. Here: one two that the teacher
+gets wrong if there is one, and of the twos with each second-best class the one that is nearest to it in the logits,
+nearest first.
 
 Trains nothing: it reads what the first teacher of ``mnist_students`` left.
 """
@@ -45,7 +46,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     members = (data.test.labels == digit).nonzero().squeeze(1)
     own = logits[members]
     wrong = members[own.argmax(1) != digit]
-    # Spread the right ones over the second-best classes: for each class, the two nearest to it.
+    # Of the right ones with each second-best class, the one of the smallest margin over it.
     rivals = own.clone()
     rivals[:, digit] = -torch.inf
     margin = own[:, digit] - rivals.max(1).values

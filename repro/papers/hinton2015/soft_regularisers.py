@@ -27,17 +27,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim, Value, t_interval
 from repro.contrasts import beyond_share, minus, shares
 from repro.experiment import BY_ARM, Arm, Context, Need, Result
 from repro.papers.hinton2015 import _tuned as tuned
-from repro.papers.hinton2015._arms import Net, Section
+from repro.papers.hinton2015._arms import Section, TunedNet
 from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
-from repro.training.settings import Training
+from repro.training.settings import Training, refuse
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ STAYS = -0.5  # per cent of accuracy that soft targets may lose after the epoch 
 EVALUATIONS = 25  # of a student of the sweep, whose epochs are longer or shorter
 
 
-class SmallNet(Net):
+class SmallNet(TunedNet):
     """Strided convolutions, where there are any, before the hidden layers, where there are any."""
 
     channels: tuple[PositiveInt, ...] = ()
@@ -72,6 +72,15 @@ class Task(Section):
     full: Training = Field(description="training of the full net")
     seeds: int = Field(3, ge=1)
     sweep: tuple[PositiveInt, ...] = Field((), description="other numbers of cases, at equal steps")
+
+    @model_validator(mode="after")
+    def _every_option_has_effect(self) -> "Task":
+        for training in (self.net.training, self.full):
+            if self.net.channels:
+                refuse(training, "nets with convolutions have no dropout", "dropout_input", "dropout_hidden")
+            if not self.net.hidden:
+                refuse(training, "the net has no hidden layer", "dropout_hidden", "max_norm_squared")
+        return self
 
 
 class Config(Section):

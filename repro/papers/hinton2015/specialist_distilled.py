@@ -20,10 +20,9 @@ from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
 from repro.papers.hinton2015._arms import Section
-from repro.papers.hinton2015._specialist_arms import GENERALIST, NOT_JFT, Specialists, gain
+from repro.papers.hinton2015._specialist_arms import GENERALIST, NOT_JFT, JudgedOnMaps, JudgedSpecialists, gain
 from repro.plots.drawing import Drawing
 from repro.results import Results
-from repro.training.settings import Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 TARGETS = ("combined", "generalist", "labels")
@@ -31,8 +30,8 @@ TARGETS = ("combined", "generalist", "labels")
 
 class Config(Section):
     seeds: int = Field(3, ge=1)
-    specialists: Specialists = Field(description="those of the experiment specialists")
-    training: Training
+    specialists: JudgedSpecialists = Field(description="those of the experiment specialists")
+    training: JudgedOnMaps
     hard_weight: float = Field(0.5, gt=0, description="of the labels' loss beside the soft one")
 
 

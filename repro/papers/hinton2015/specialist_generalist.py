@@ -19,7 +19,7 @@ Cost at scale ``paper``: about 25 minutes of one core a generalist in float32 (A
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt
 
@@ -29,7 +29,7 @@ from repro.papers.hinton2015 import _specialist_arms
 from repro.papers.hinton2015._arms import Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
-from repro.training.settings import Training
+from repro.training.settings import NO_DROPOUT, NO_NORMS, Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 CLUSTERS_OF = {
@@ -45,7 +45,7 @@ class Config(Section):
     widths: tuple[PositiveInt, ...] = Field(min_length=2, description="channels of the residual blocks")
     mirror: bool = Field(True, description="half of the pictures turned left to right in training")
     held_out: int = Field(ge=1, description="training cases that nothing is trained on")
-    training: Training
+    training: Annotated[Training, NO_DROPOUT, NO_NORMS]
     temperature: float = Field(3.0, gt=0, description="of the predictions whose covariance is clustered")
     counts: tuple[PositiveInt, ...] = Field(min_length=1, description="of clusters")
     random_draws: int = Field(100, ge=1)

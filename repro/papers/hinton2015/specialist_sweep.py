@@ -16,10 +16,9 @@ from repro.compare import Answer, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_arms
 from repro.papers.hinton2015._arms import Section
-from repro.papers.hinton2015._specialist_arms import GENERALIST, Specialists
+from repro.papers.hinton2015._specialist_arms import GENERALIST, JudgedOnMaps, Specialists
 from repro.plots.drawing import Drawing
 from repro.results import Results
-from repro.training.settings import Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +31,7 @@ class Config(Section):
     counts: tuple[PositiveInt, ...] = Field(min_length=1)
     sizes: tuple[PositiveInt, ...] = Field(min_length=1)
     tops: tuple[PositiveInt, ...] = Field(min_length=1, description="n of section 5.4")
-    training: Training
+    training: JudgedOnMaps
 
 
 def arms(config: Config) -> list[Arm]:

@@ -18,10 +18,9 @@ from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
 from repro.papers.hinton2015._arms import Section
-from repro.papers.hinton2015._specialist_arms import Specialists
+from repro.papers.hinton2015._specialist_arms import JudgedOnMaps, Specialists
 from repro.plots.drawing import Drawing
 from repro.results import Results
-from repro.training.settings import Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 
@@ -31,7 +30,7 @@ class Config(Section):
     specialists: Specialists
     trained: int = Field(ge=1, description="of the specialists, the first ones")
     kinds: tuple[_specialist_arms.Kind, ...] = Field(("dustbin", "full_soft"), min_length=1)
-    longer: Training
+    longer: JudgedOnMaps
 
 
 def arms(config: Config) -> list[Arm]:

@@ -28,21 +28,27 @@ from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_arms
 from repro.papers.hinton2015._arms import Section
-from repro.papers.hinton2015._specialist_arms import GENERALIST, MOST_COVERING, NOT_JFT, Specialists, gain
+from repro.papers.hinton2015._specialist_arms import (
+    GENERALIST,
+    MOST_COVERING,
+    NOT_JFT,
+    JudgedOnMaps,
+    JudgedSpecialists,
+    gain,
+)
 from repro.plots.drawing import Drawing
 from repro.published import load as load_published
 from repro.results import Results
-from repro.training.settings import Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 
 
 class Config(Section):
     seeds: int = Field(3, ge=1)
-    specialists: Specialists
+    specialists: JudgedSpecialists
     other_count: int = Field(ge=1, description="a second number of specialists, sets as large")
     full_soft_rate: float = Field(gt=0, description="of specialists with all outputs and soft targets")
-    longer: Training = Field(description="of the generalist's top on all classes")
+    longer: JudgedOnMaps = Field(description="of the generalist's top on all classes")
     tops: tuple[int, ...] = Field(
         (1, 2, 3), min_length=1, description="n of section 5.4 tried in inference; 1 is judged"
     )

@@ -1,10 +1,10 @@
 """Settings that the experiments of the lecture share; importable without torch."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from repro.training.settings import Training
+from repro.training.settings import JUDGED_ONCE, NO_JITTER, RATE_IS_CHOSEN, Training, refuse
 
 
 class Section(BaseModel):
@@ -22,9 +22,29 @@ class Learner(Section):
     """
 
     hidden: tuple[PositiveInt, ...] = Field(min_length=1)
-    training: Training
+    training: Annotated[Training, NO_JITTER, JUDGED_ONCE, RATE_IS_CHOSEN]
     rates: tuple[PositiveFloat, ...] = Field(min_length=1)
     least_steps: int = Field(0, ge=0)
 
     def settings(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+
+def _on_hardware(learner: Learner) -> Learner:
+    refuse(learner.training, "analogue nets have no dropout", "dropout_input", "dropout_hidden")
+    refuse(learner.training, "it bounds digital layers alone", "max_norm_squared")
+    return learner
+
+
+def _in_lockstep(learner: Learner) -> Learner:
+    refuse(learner.training, "agents in lockstep know no such bound", "max_norm_squared")
+    if learner.training.precision == "bf16":
+        raise ValueError("training.precision: agents in lockstep compute in float32; ask for that or leave it out")
+    if learner.least_steps:
+        raise ValueError("least_steps would do nothing: agents in lockstep learn for training.epochs; leave it out")
+    return learner
+
+
+AnalogueLearner = Annotated[Learner, AfterValidator(_on_hardware)]
+Agent = Annotated[Learner, AfterValidator(_in_lockstep)]
+AnalogueAgent = Annotated[AnalogueLearner, AfterValidator(_in_lockstep)]

@@ -57,14 +57,16 @@ def arms(config: Config, shared: Mapping[str, Any], needs: tuple[Need, ...] = ()
     dealt = dict(shared) | {
         "teacher_cases": config.teacher_cases, "held_out": config.held_out, "pool": max(config.sizes)
     }  # fmt: skip
-    listed = [Arm("teacher", dealt | {"learner": config.teacher.settings()}, config.teacher_seeds, needs)]
+    listed = [Arm("teacher", dealt | {"learner": config.teacher.settings()}, config.teacher_seeds, needs, device="cpu")]
     targets: dict[str, dict[str, Any]] = {LABELS: {}, SMOOTHED: {"smoothing": config.smoothing}}
     targets |= {soft(t): {"temperature": t} for t in config.temperatures}
     for kind, own in targets.items():
         for size in config.sizes:
             settings = dealt | {"learner": config.student.settings(), "size": size} | own
             taught = (*needs, Need("teacher")) if "temperature" in own else needs
-            listed.append(Arm(f"{kind}.n{size}", settings, config.seeds, taught, seeds_per_job=config.seeds))
+            listed.append(
+                Arm(f"{kind}.n{size}", settings, config.seeds, taught, seeds_per_job=config.seeds, device="cpu")
+            )
     return listed
 
 

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import Learner, Section
+from repro.papers.hinton2023._arms import AnalogueLearner, Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
@@ -45,7 +45,7 @@ class Config(Section):
     shared_inputs: int = Field(gt=0, description="inputs without labels on which it hears the teacher")
     held_out: int = Field(gt=0, description="cases on which learning rates are chosen")
     temperature: float = Field(4.0, gt=0)
-    learner: Learner
+    learner: AnalogueLearner
 
 
 def arm_name(variability: float) -> str:
@@ -56,7 +56,7 @@ def arms(config: Config) -> list[Arm]:
     shared = config.model_dump(mode="json", exclude={"seeds", "variabilities", "learner"})
     shared["learner"] = config.learner.settings()
     return [
-        Arm(arm_name(v), shared | {"variability": v}, config.seeds, seeds_per_job=config.seeds)
+        Arm(arm_name(v), shared | {"variability": v}, config.seeds, seeds_per_job=config.seeds, device="cpu")
         for v in config.variabilities
     ]
 

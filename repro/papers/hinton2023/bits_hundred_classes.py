@@ -53,7 +53,7 @@ def arms(config: Config) -> list[Arm]:
     if config.generated:
         return bits.arms(config, {"generated": config.generated.model_dump()})
     assert config.features is not None
-    return [Arm("features", config.features.model_dump(), 1), *bits.arms(config, {}, (Need("features"),))]
+    return [Arm("features", config.features.model_dump(), 1, device="cpu"), *bits.arms(config, {}, (Need("features"),))]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

@@ -24,7 +24,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim, NotRun, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import Learner, Section
+from repro.papers.hinton2023._arms import Agent, Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
@@ -60,7 +60,7 @@ class Config(Section):
     shared_inputs: int = Field(gt=0, description="training images whose labels nobody sees")
     held_out: int = Field(gt=0, description="cases on which the learning rate is chosen")
     partitions: tuple[Partition, ...] = Field(min_length=1)
-    learner: Learner
+    learner: Agent
     temperature: float = Field(2.0, gt=0)
     weight_intervals: tuple[PositiveInt, ...] = Field(min_length=1)
     exchanges: tuple[Exchange, ...] = Field(min_length=1)
@@ -94,6 +94,7 @@ def arms(config: Config) -> list[Arm]:
             shared | {"classes_per_agent": partition.classes_per_agent} | way,
             config.seeds,
             seeds_per_job=config.seeds,
+            device="cpu",
         )
         for partition in config.partitions
         for name, way in ways.items()

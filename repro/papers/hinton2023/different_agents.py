@@ -26,7 +26,7 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import Learner, Section
+from repro.papers.hinton2023._arms import AnalogueAgent, Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
@@ -48,7 +48,7 @@ class Config(Section):
     cases_per_agent: int = Field(gt=0)
     shared_inputs: int = Field(gt=0, description="training images whose labels nobody sees")
     held_out: int = Field(gt=0, description="cases on which the learning rate is chosen")
-    learner: Learner
+    learner: AnalogueAgent
     temperature: float = Field(2.0, gt=0)
     variability: float = Field(1.0, gt=0, le=1, description="of the hardware of the third community")
     density: float = Field(0.5, gt=0, le=1, description="of connections")
@@ -72,6 +72,7 @@ def arms(config: Config) -> list[Arm]:
             shared | {"community": community, "way": way} | own,
             config.seeds,
             seeds_per_job=config.seeds,
+            device="cpu",
         )
         for community in COMMUNITIES
         for way, own in of_way.items()

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import Learner, Section
+from repro.papers.hinton2023._arms import AnalogueLearner, Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
@@ -43,12 +43,12 @@ class Config(Section):
     temperature: float = Field(4.0, gt=0)
     variability: float = Field(1.0, ge=0, le=1)
     density: float = Field(0.5, gt=0, le=1, description="of connections")
-    learner: Learner
+    learner: AnalogueLearner
 
 
 def arms(config: Config) -> list[Arm]:
     shared = config.model_dump(mode="json", exclude={"seeds", "learner"}) | {"learner": config.learner.settings()}
-    return [Arm(chain, shared | {"chain": chain}, config.seeds) for chain in CHAINS]
+    return [Arm(chain, shared | {"chain": chain}, config.seeds, device="cpu") for chain in CHAINS]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

@@ -55,7 +55,7 @@ def arms(config: Config) -> list[Arm]:
     learned: list[tuple[str, dict[str, Any], tuple[Need, ...]]] = [("teacher", {}, ())]
     learned += [(arm, own.get(arm, {}), (Need("teacher"),)) for arm in ARMS]
     return [
-        Arm(name, shared | {"from": name} | extra, config.seeds, needs, seeds_per_job=config.seeds)
+        Arm(name, shared | {"from": name} | extra, config.seeds, needs, seeds_per_job=config.seeds, device="cpu")
         for name, extra, needs in learned
     ]
 

@@ -35,7 +35,7 @@ Cost at scale ``paper``: 10 (16 hidden units) to 20 (256) CPU-seconds a run of t
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import log10, sqrt
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -46,7 +46,7 @@ from repro.plots.drawing import Drawing, number_of
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
-from repro.training.settings import Training
+from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, RATE_IS_CHOSEN, Training
 
 if TYPE_CHECKING:
     from repro.plots.style import Mark
@@ -85,7 +85,7 @@ class Config(BaseModel):
     sizes: tuple[PositiveInt, ...] = Field(min_length=5, description="training examples")
     nets: tuple[Net, ...] = Field(min_length=2)
     rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="learning rates that every run tries")
-    training: Training
+    training: Annotated[Training, NO_DROPOUT, NO_JITTER, JUDGED_ONCE, RATE_IS_CHOSEN]
 
     @model_validator(mode="after")
     def _equal_updates_are_possible(self) -> Self:

@@ -59,7 +59,7 @@ class Config(BaseModel):
 
 
 def arms(config: Config) -> list[Arm]:
-    return [Arm(ARM, config.model_dump(mode="json"), 1)]
+    return [Arm(ARM, config.model_dump(mode="json"), 1, device="cpu")]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

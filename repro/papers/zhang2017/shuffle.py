@@ -18,7 +18,7 @@ Cost at scale ``paper``: 80 (g=3) to 130 (g=8) CPU-seconds a run.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -26,7 +26,7 @@ from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
-from repro.training.settings import Training
+from repro.training.settings import NO_DROPOUT, NO_NORMS, RATE_IS_CHOSEN, Training
 
 DATA = {"quick": "digits", "paper": "cifar-100", "cluster": "cifar-100"}
 PRINTED_DATA = "imagenet"
@@ -54,7 +54,7 @@ class Config(BaseModel):
     every_class: PositiveInt = Field(1, description="1: all classes; 5: every fifth of them")
     held_out: PositiveInt
     rates: tuple[float, ...] = Field(min_length=1)
-    training: Training
+    training: Annotated[Training, NO_DROPOUT, NO_NORMS, RATE_IS_CHOSEN]
 
 
 def arm_name(groups: int, order: str, rate: float) -> str:

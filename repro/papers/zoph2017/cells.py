@@ -26,7 +26,7 @@ Cost at scale ``paper``: 50 to 65 CPU-seconds a run, 36 runs.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -34,7 +34,7 @@ from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
-from repro.training.settings import Training
+from repro.training.settings import NO_DROPOUT, NO_NORMS, RATE_IS_CHOSEN, Training
 
 if TYPE_CHECKING:
     from repro.models.nasnet import Architecture
@@ -59,7 +59,7 @@ class Config(BaseModel):
     every_class: PositiveInt = Field(1, description="1: all classes; 10: every tenth of them")
     held_out: PositiveInt
     rates: tuple[float, ...] = Field(min_length=1)
-    training: Training
+    training: Annotated[Training, NO_DROPOUT, NO_NORMS, RATE_IS_CHOSEN]
 
 
 def random_name(number: int) -> str:
