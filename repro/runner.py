@@ -55,15 +55,18 @@ def aged(found: results.Results) -> int:
     return sum(str(row["sources"]) != now for row in found.timing)
 
 
-def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> bool:
+def execute(scale: Scale, run: Run, *, again: bool = False, restore: bool = False, root: Path = RESULTS) -> bool:
     """Do a run unless it is done, and put its row on record; false if its row was there already.
 
     ``again`` does it anew even when its row or its folder is there; what it needs is not done anew.
+    ``restore`` makes what other runs need of it where the cache has lost it; a row on record stays as it is.
     """
     section = scale.papers[run.paper][run.experiment]
     folder = root / section.folder(scale.name)
     known = results.recorded(folder).get((run.arm.name, run.seed), set())
     if run.digest in known and not again:
+        if restore:
+            _finished(scale, run)
         return False
     if not again and (left := _left(result_file(run))) is not None:
         print(f"{run.name}: finished before, in {work_folder(run)}{_by_others(run, left)}", file=sys.stderr)

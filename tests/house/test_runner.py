@@ -108,6 +108,20 @@ def test_what_is_needed_is_made_again_when_it_is_gone_and_its_row_stays(toy_scal
     assert mint == [line for line in after["timing.csv"].decode().splitlines() if ",mint," in line]
 
 
+def test_what_others_need_can_be_restored_and_its_row_stays(toy_scale):
+    scale = toy_scale()
+    execute_all(scale)
+    before = record()
+    drop_cache()
+    run = run_of(scale, "mint", 0)
+    coin().DONE.clear()
+    assert not runner.execute(scale, run, restore=True)
+    assert not runner.execute(scale, run, restore=True)
+    assert coin().DONE == ["mint 0"]
+    assert (runner.work_folder(run) / "bias.txt").exists()
+    assert record() == before
+
+
 def test_other_settings_are_other_runs(toy_scale):
     execute_all(toy_scale())
     longer = toy_scale("tosses: 20")

@@ -42,6 +42,25 @@ def test_what_is_done_is_done_until_a_source_or_a_setting_changes(tossing):
     assert numbers(tossing.place)["curves.csv"].count(b"\n") > first["curves.csv"].count(b"\n")
 
 
+def test_at_scale_paper_what_new_runs_need_is_restored_when_the_cache_is_gone(tossing):
+    own = tossing.place / "own.yaml"
+    own.write_text("scale: paper\ndevice: cpu\ntoy:\n  coin: {tosses: 5}\n")
+    done = tossing.shell(TOSS)
+    assert done.returncode == 0, done.stdout
+    first = (tossing.place / "results" / "paper" / "toy" / "coin" / "runs.csv").read_text()
+    shutil.rmtree(tossing.environment["REPRO_CACHE"])
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout, "the rows are the record"
+    own.write_text(own.read_text().replace("tosses: 5", "tosses: 5, seeds: 5"))
+    done = tossing.shell(TOSS)
+    assert done.returncode == 0, done.stdout
+    after = (tossing.place / "results" / "paper" / "toy" / "coin" / "runs.csv").read_text()
+    assert set(first.splitlines()) < set(after.splitlines())
+    assert sum(",toss," in line for line in after.splitlines()) == 5
+    restored = Path(tossing.environment["REPRO_CACHE"]).rglob("bias.txt")
+    assert len(list(restored)) == 2
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout
+
+
 def test_neither_a_kill_nor_a_damaged_cache_changes_a_number(tossing):
     dead = tossing.shell(TOSS, TOY_KILL="toss 1")
     assert dead.returncode != 0

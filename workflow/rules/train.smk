@@ -3,7 +3,8 @@
 # Scale quick: one job an experiment, its figure included, done anew when a source or its settings changed; rows name
 # the sources that made them.
 # Scales paper and cluster: one job for each group of runs that have no row in runs.csv; the rows are the
-# record, so neither file times nor sources make anything run again.
+# record, so neither file times nor sources make anything run again. What those runs need and the cache has lost is
+# restored by jobs of its own, whether or not it is on record.
 
 # A job's `threads` are its processes; Snakemake would let each of them compute with that many threads.
 RUN_IT = "OMP_NUM_THREADS=1 " + PYTHON + " run {params.name}"
@@ -74,6 +75,9 @@ if RUN.name != "quick":
         todo = or_stop(runner.missing, RUN, section)
         plan_jobs(section, todo)
         TRAINED[section.name] = [MADE[run.digest] for run in todo if run.digest in MADE]
+        if todo and figure_path(RUN, section).exists():
+            # Snakemake makes a missing file only for a job that has to run anyway: the drawing has to.
+            os.utime(figure_path(RUN, section), (1, 1))
         if runs_csv(RUN, section).exists():
             TRAINED[section.name].append(str(runs_csv(RUN, section)))
 
@@ -127,4 +131,4 @@ for section, group, needed in JOBS:
             config=str(RUN.path),
         shell:
             RUN_IT
-            + " --arm {params.arm} --seed {params.seeds} --config {params.config}"
+            + " --arm {params.arm} --seed {params.seeds} --config {params.config} --restore"
