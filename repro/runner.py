@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,19 @@ def missing(scale: Scale, section: Section, root: Path = RESULTS) -> list[Run]:
     """Runs of a section whose row is not on record, or was made with other settings."""
     known = results.recorded(root / section.folder(scale.name))
     return [run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())]
+
+
+def on_record(scale: Scale, section: Section, root: Path = RESULTS) -> results.Results | None:
+    """What is on record of a section, under the config as it is now; None where there is nothing.
+
+    ``meta.json`` has the config as it was when a row was last added, and what only figures and claims read may have
+    been edited since.
+
+    Raises:
+        UserError: files of another format, or damaged ones.
+    """
+    found = results.load(root / section.folder(scale.name))
+    return found and replace(found, meta={**found.meta, "config": section.config.model_dump(mode="json")})
 
 
 def aged(found: results.Results) -> int:

@@ -100,7 +100,10 @@ for section in RUN.sections() if RUN.name == "quick" else []:
             [figure_path(RUN, section).with_suffix(kind) for kind in FIGURE_FILES],
         threads: max(run.arm.processes for run in RUNS[section.name])
         params:
-            settings=digest_of([run.digest for run in RUNS[section.name]]),
+            settings=[
+                settings([section]),
+                digest_of([run.digest for run in RUNS[section.name]]),
+            ],
             sources=sources([section]),
             name=section.name,
             config=str(RUN.path),
