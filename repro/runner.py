@@ -8,6 +8,7 @@ can be deleted at any time and only costs the time to make it again.
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from repro.files import locked, write_text
 
 RESULTS = Path("results")
 CHECKPOINT = "checkpoint.safetensors"
+ATTEMPT = "attempt.json"  # in a run's folder: by which sources it was begun
 
 
 def cache_folder() -> Path:
@@ -72,7 +74,8 @@ def aged(found: results.Results) -> int:
 def execute(scale: Scale, run: Run, *, again: bool = False, restore: bool = False, root: Path = RESULTS) -> bool:
     """Do a run unless it is done, and put its row on record; false if its row was there already.
 
-    ``again`` does it anew even when its row or its folder is there; what it needs is not done anew.
+    ``again`` does it anew, in an empty folder, even when its row or its folder is there; what it needs is not done
+    anew. An interrupted run goes on from its checkpoint if the same sources began it, else it begins anew.
     ``restore`` makes what other runs need of it where the cache has lost it; a row on record stays as it is.
     """
     section = scale.papers[run.paper][run.experiment]
@@ -88,8 +91,12 @@ def execute(scale: Scale, run: Run, *, again: bool = False, restore: bool = Fals
     return True
 
 
+def _module_name(run: Run) -> str:
+    return f"repro.papers.{run.paper}.{run.experiment}"
+
+
 def _by_others(run: Run, record: Mapping[str, Any]) -> str:
-    sources = machine.sources_digest(module_of(run.paper, run.experiment).__name__)
+    sources = machine.sources_digest(_module_name(run))
     same = record.get("timing", {}).get("sources") == sources
     return "" if same else ", by other sources than today's (--again makes it anew)"
 
@@ -108,21 +115,36 @@ def _finished(scale: Scale, run: Run, *, again: bool = False) -> dict[str, Any]:
     work = work_folder(run)
     path = work / "result.json"
     with locked(cache_folder() / "locks" / run.digest):
-        if again:
-            path.unlink(missing_ok=True)
-            (work / CHECKPOINT).unlink(missing_ok=True)
-        if (left := _left(path)) is not None:
+        if not again and (left := _left(path)) is not None:
             return left
         inputs = {}
         for label, needed in run.needs:
             _finished(scale, needed)
             inputs[label] = work_folder(needed)
+        # Taken before anything is computed: an edit meanwhile is none of what made the result.
+        made_by = {"commit": machine.commit(), "sources": machine.sources_digest(_module_name(run))}
+        if again or (why := _cannot_go_on(work, made_by["sources"])):
+            if not again:
+                print(f"{run.name}: {why}; it begins anew", file=sys.stderr)
+            if work.exists():
+                shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
+        write_text(work / ATTEMPT, json.dumps(made_by))
         # What is recorded is read back, so that it is the same now and when it comes out of the cache.
-        text = json.dumps(_run(run, device, inputs, work), allow_nan=False)
+        text = json.dumps(_run(run, device, inputs, work, made_by), allow_nan=False)
         write_text(path, text)
         (work / CHECKPOINT).unlink(missing_ok=True)
         return dict(json.loads(text))
+
+
+def _cannot_go_on(work: Path, sources: str) -> str:
+    """Why a run must not go on from what an earlier attempt left in its folder; empty where it may."""
+    if not work.exists() or not any(work.iterdir()):
+        return ""
+    if (work / "result.json").exists():
+        return "its result in the cache is damaged"
+    begun = _left(work / ATTEMPT) or {}
+    return "" if begun.get("sources") == sources else "it was begun by other sources than today's"
 
 
 def _device_type(name: str) -> str:
@@ -149,7 +171,7 @@ def _left(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[str, Any]:
+def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
     from repro.data.sums import sums
 
     module = module_of(run.paper, run.experiment)
@@ -169,8 +191,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
             "seconds": round(seconds, 2),
             "hardware": machine.hardware(device),
             "threads": _threads(),
-            "commit": machine.commit(),
-            "sources": machine.sources_digest(module.__name__),
+            **made_by,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
         "environment": machine.versions(),

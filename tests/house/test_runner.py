@@ -108,6 +108,61 @@ def test_what_is_needed_is_made_again_when_it_is_gone_and_its_row_stays(toy_scal
     assert mint == [line for line in after["timing.csv"].decode().splitlines() if ",mint," in line]
 
 
+def test_a_row_names_the_sources_and_the_commit_its_run_began_with(toy_scale, monkeypatch):
+    now = {"sources": "before", "commit": "old"}
+    monkeypatch.setattr(runner.machine, "sources_digest", lambda _: now["sources"])
+    monkeypatch.setattr(runner.machine, "commit", lambda: now["commit"])
+    toss = coin().run
+
+    def edited_meanwhile(*words):
+        now.update(sources="after", commit="new")
+        return toss(*words)
+
+    monkeypatch.setattr(coin(), "run", edited_meanwhile)
+    scale = toy_scale()
+    runner.execute(scale, run_of(scale, "toss.fair", 0))
+    (timing,) = results.load(FOLDER).timing
+    assert (timing["sources"], timing["commit"]) == ("before", "old")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_an_interrupted_run_goes_on_only_by_the_sources_that_began_it(toy_scale, monkeypatch, capsys, edited):
+    scale = toy_scale()
+    run = run_of(scale, "toss.fair", 0)
+    checkpoint = runner.work_folder(run) / "checkpoint.safetensors"
+    seen = []
+
+    def stopped(*_):
+        checkpoint.write_text("epoch 7")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(coin(), "run", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute(scale, run)
+    if edited:
+        monkeypatch.setattr(runner.machine, "sources_digest", lambda _: "edited")
+    toss = coin().run
+    monkeypatch.setattr(coin(), "run", lambda *words: [seen.append(checkpoint.exists()), toss(*words)][1])
+    capsys.readouterr()
+    runner.execute(scale, run)
+    assert seen == [not edited]
+    told = "toy.coin toss.fair seed 0: it was begun by other sources than today's; it begins anew\n"
+    assert (told in capsys.readouterr().err) == edited
+
+
+def test_again_begins_in_an_empty_folder(toy_scale):
+    scale = toy_scale()
+    run = run_of(scale, "toss.fair", 0)
+    runner.execute(scale, run)
+    left = runner.work_folder(run) / "aside" / "specialist"
+    left.parent.mkdir()
+    left.write_text("of older code")
+    runner.execute(scale, run, again=True)
+    assert not left.exists()
+    assert runner.result_file(run).exists()
+
+
 def test_what_others_need_can_be_restored_and_its_row_stays(toy_scale):
     scale = toy_scale()
     execute_all(scale)
