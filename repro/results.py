@@ -139,8 +139,9 @@ def recorded(folder: Path) -> dict[tuple[str, int], set[str]]:
 def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> None:
     """Put a record into the experiment's files, in place of an older one with the same key.
 
-    Each file is replaced whole; ``runs.csv`` last, so that a row in it has its curves and timing. ``lock``
-    is a file outside the results on which writers queue.
+    Each file is replaced whole; ``runs.csv`` last, so that a row in it has its curves and timing, and an older row of
+    the key leaves it first: a writer that is killed leaves a run that is missing, never one with another's curves.
+    ``lock`` is a file outside the results on which writers queue.
 
     Raises:
         UserError: the folder holds another format or damaged files (nothing is then written), or cannot be
@@ -165,6 +166,9 @@ def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> No
             environments.append(dict(record.environment))
         sums = {**known.get("data_sha256", {}), **meta.get("data_sha256", {})}  # arms may have read different sets
         content = {"format": FORMAT, **meta, "data_sha256": sums, "environments": environments}
+        others = [row for row in rows if not _same(row, key)]
+        if len(others) < len(rows):
+            _write(folder / "runs.csv", RUNS_HEAD, others)
         write_text(folder / "meta.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
         for name, added in tables.items():
             lead = head if name == "timing" else key
@@ -173,7 +177,7 @@ def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> No
             _write(folder / f"{name}.csv", HEADS.get(name, KEY), kept + new)
         settings = {SETTING + name: value for name, value in flat(record.settings).items()}
         row = {**head, **settings, **record.metrics}
-        _write(folder / "runs.csv", RUNS_HEAD, [r for r in rows if not _same(r, key)] + [row])
+        _write(folder / "runs.csv", RUNS_HEAD, [*others, row])
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

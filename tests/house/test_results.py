@@ -257,6 +257,29 @@ def test_a_full_disk_leaves_whole_files_and_no_row_without_its_curves(folder, mo
     assert len(found.curves) == 4, "what the failed writer left was replaced, not doubled"
 
 
+@pytest.mark.parametrize("fails_at", range(2, 6))
+def test_a_row_that_was_not_wholly_replaced_is_missing(folder, monkeypatch, fails_at):
+    put(folder, record(seed=0), record(seed=1))
+    calls = []
+
+    def full(_: int) -> None:
+        calls.append(1)
+        if len(calls) == fails_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    new = record(seed=1, metrics={"errors": 3}, curves=[[9, 90, "train", "loss", 0.0]])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UserError):
+            put(folder, new)
+    assert recorded(folder) == {("a", 0): {"000000000000000e"}}
+    put(folder, new)
+    found = load(folder)
+    assert found is not None
+    assert found.values("a", "errors") == {0: 7, 1: 3}
+    assert [point["epoch"] for point in found.curves if point["seed"] == 1] == [9]
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(own_place, one_line):
     (own_place / "results").write_text("in the way")
     with pytest.raises(UserError) as raised:
