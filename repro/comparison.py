@@ -39,9 +39,11 @@ def compare_scale(scale: Scale) -> Iterator[str]:
         if found is None:
             continue
         rows += _rows(found, published)
-        aged.append((runner.aged(found), len(found.timing)))
+        aged.append((runner.aged(found), len(found.rows)))
         if asked:
             yield from _unasked(found, {run.digest for run in scale.runs(asked)})
+        if found.passed_over:
+            yield f"{folder}: {found.passed_over} rows do not count, being of other hardware than most"
     rows += compare.complete(rows, published, waiting)
     if scale.name != "quick" and (old := sum(count for count, _ in aged)):
         yield (

@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,10 +65,12 @@ def on_record(scale: Scale, section: Section, root: Path = RESULTS) -> results.R
     return found and replace(found, meta={**found.meta, "config": section.config.model_dump(mode="json")})
 
 
-def aged(found: results.Results) -> int:
-    """How many rows were made by sources that have changed since."""
+def aged(found: results.Results, asked: Iterable[Run] | None = None) -> int:
+    """How many rows, with ``asked`` of the arms and seeds of these runs, were made by sources that changed since."""
     now = machine.sources_digest(f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}")
-    return sum(str(row["sources"]) != now for row in found.timing)
+    wanted = None if asked is None else {(run.arm.name, run.seed) for run in asked}
+    rows = [row for row in found.timing if wanted is None or (row["arm"], row["seed"]) in wanted]
+    return sum(str(row["sources"]) != now for row in rows)
 
 
 def execute(scale: Scale, run: Run, *, again: bool = False, restore: bool = False, root: Path = RESULTS) -> bool:

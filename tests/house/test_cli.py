@@ -143,6 +143,15 @@ def test_comparing_tells_of_rows_with_other_settings_and_of_older_sources(repro,
     assert "8 of 8 rows were made by other sources than today's" in out
 
 
+def test_comparing_tells_of_rows_of_other_hardware(repro, printed):
+    assert repro("run", "toy.coin", *CONFIG)[0] == 0
+    runs = Path("results/quick/toy/coin/runs.csv")
+    row = next(line for line in runs.read_text().splitlines(keepends=True) if ",toss,cpu,1" in line)
+    runs.write_text(runs.read_text() + row.replace(",cpu,", ",cuda,"))
+    out = repro("compare", *CONFIG)[1]
+    assert "results/quick/toy/coin: 1 rows do not count, being of other hardware than most" in out
+
+
 def test_figures_and_claims_go_by_the_config_as_it_is_now(repro, printed, toy_scale):
     assert repro("run", "toy.coin", *CONFIG)[0] == 0
     toy_scale("excuse: lost it")

@@ -194,6 +194,18 @@ def test_other_settings_are_other_runs(toy_scale):
     ]
 
 
+def test_rows_of_an_arm_that_is_dropped_do_not_age(toy_scale, monkeypatch):
+    scale = toy_scale()
+    execute_all(scale)
+    monkeypatch.setattr(runner.machine, "sources_digest", lambda _: "later")
+    found = results.load(FOLDER)
+    assert runner.aged(found, scale.runs(section(scale))) == len(EVERYTHING)
+    kept = [run for run in scale.runs(section(scale)) if run.arm.name != "toss.fair"]
+    for run in kept:
+        runner.execute(scale, run, again=True)
+    assert runner.aged(results.load(FOLDER), kept) == 0
+
+
 def test_collect_records_what_finished_elsewhere(toy_scale):
     scale = toy_scale()
     execute_all(scale)

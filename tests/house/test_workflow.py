@@ -40,6 +40,10 @@ def test_what_is_done_is_done_until_a_source_or_a_setting_changes(tossing):
     own.write_text(own.read_text().replace("tosses: 5", "tosses: 6"))
     assert tossing.shell(TOSS).returncode == 0
     assert numbers(tossing.place)["curves.csv"].count(b"\n") > first["curves.csv"].count(b"\n")
+    own.write_text(own.read_text().replace("tosses: 6", "tosses: 6, seeds: 2"))
+    imported.write_text(imported.read_text() + "# and another\n")
+    assert tossing.shell(TOSS).returncode == 0
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout, "rows no longer asked for stay as they are"
 
 
 def test_at_scale_paper_what_new_runs_need_is_restored_when_the_cache_is_gone(tossing):

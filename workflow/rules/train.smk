@@ -28,10 +28,11 @@ def needed_sections(section):
 
 
 def out_of_date(section):
-    """Whether there are results of scale quick that lack runs or were made by other sources than today's."""
+    """Whether there are results of scale quick that lack runs, or have some that were made by other sources than
+    today's; rows of an arm that is no longer asked for would stay as they are."""
     found = or_stop(results.load, runs_csv(RUN, section).parent)
     return found is not None and bool(
-        runner.missing(RUN, section) or runner.aged(found)
+        runner.missing(RUN, section) or runner.aged(found, RUNS[section.name])
     )
 
 
