@@ -25,7 +25,9 @@ from repro.files import locked, write_text
 
 RESULTS = Path("results")
 CHECKPOINT = "checkpoint.safetensors"
-ATTEMPT = "attempt.json"  # in a run's folder: by which sources it was begun
+ATTEMPT = (
+    "attempt.json"  # in a run's folder: by which sources and when it was begun, and what attempts before this one spent
+)
 
 
 def cache_folder() -> Path:
@@ -131,9 +133,10 @@ def _finished(scale: Scale, run: Run, *, again: bool = False) -> dict[str, Any]:
             if work.exists():
                 shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
-        write_text(work / ATTEMPT, json.dumps(made_by))
+        spent = _spent(work)
+        write_text(work / ATTEMPT, json.dumps({**made_by, "began": time.time(), "spent_s": spent}))
         # What is recorded is read back, so that it is the same now and when it comes out of the cache.
-        text = json.dumps(_run(run, device, inputs, work, made_by), allow_nan=False)
+        text = json.dumps(_run(run, device, inputs, work, made_by, spent), allow_nan=False)
         write_text(path, text)
         (work / CHECKPOINT).unlink(missing_ok=True)
         return dict(json.loads(text))
@@ -147,6 +150,15 @@ def _cannot_go_on(work: Path, sources: str) -> str:
         return "its result in the cache is damaged"
     begun = _left(work / ATTEMPT) or {}
     return "" if begun.get("sources") == sources else "it was begun by other sources than today's"
+
+
+def _spent(work: Path) -> float:
+    """Seconds that interrupted attempts spent on a run, each until it last wrote a file: what it did later was lost."""
+    begun = _left(work / ATTEMPT)
+    if begun is None:
+        return 0.0
+    written = [path.stat().st_mtime for path in work.rglob("*") if path.is_file()]
+    return float(begun["spent_s"] + max(0.0, max(written) - begun["began"]))
 
 
 def _device_type(name: str) -> str:
@@ -173,14 +185,18 @@ def _left(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
+def _run(
+    run: Run, device: str, inputs: Mapping[str, Path], work: Path, made_by: Mapping[str, str], spent: float
+) -> dict[str, Any]:
+    """The content of ``result.json``. Its seconds are those of one core or GPU: of all processes, and of the ``spent``
+    seconds of attempts that were interrupted."""
     from repro.data.sums import sums
 
     module = module_of(run.paper, run.experiment)
     context = Context(run.data, inputs, work, device, run.name)
     started = time.monotonic()
     result: Result = module.run(run.arm, run.seed, context)
-    seconds = time.monotonic() - started
+    seconds = (spent + time.monotonic() - started) * run.arm.processes
     _refuse_endless(run, result)
     print(f"{run.name}: {_brief(result.metrics)} ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return {

@@ -1,5 +1,6 @@
 """Running: what is done is not done again, what was stopped goes on, what failed leaves nothing."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -149,6 +150,30 @@ def test_an_interrupted_run_goes_on_only_by_the_sources_that_began_it(toy_scale,
     assert seen == [not edited]
     told = "toy.coin toss.fair seed 0: it was begun by other sources than today's; it begins anew\n"
     assert (told in capsys.readouterr().err) == edited
+
+
+def test_seconds_are_of_all_processes_and_of_what_came_before_a_kill(toy_scale, monkeypatch):
+    scale = toy_scale()
+    plain = run_of(scale, "toss.fair", 0)
+    run = dataclasses.replace(plain, arm=dataclasses.replace(plain.arm, processes=2))
+    work = runner.work_folder(run)
+    toss = coin().run
+
+    def stopped(*_):
+        (work / "checkpoint.safetensors").write_text("epoch 7")
+        begun = json.loads((work / "attempt.json").read_text())
+        # As if it had begun a thousand seconds before its checkpoint.
+        (work / "attempt.json").write_text(json.dumps({**begun, "began": begun["began"] - 1000}))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(coin(), "run", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute(scale, run)
+    monkeypatch.setattr(coin(), "run", toss)
+    runner.execute(scale, run)
+    (timing,) = results.load(FOLDER).timing
+    assert 4000 <= timing["seconds"] < 4100, "two kills after 1000 s each, of two processes"
 
 
 def test_again_begins_in_an_empty_folder(toy_scale):
