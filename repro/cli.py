@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--arm", help="only this arm")
     run.add_argument("--seed", type=int, nargs="+", help="only these seeds (with --arm)")
     run.add_argument("--again", action="store_true", help="do it anew even if it is on record")
+    run.add_argument(
+        "--restore",
+        action="store_true",
+        help="also make what the cache has lost of runs on record, for others that need it; their rows stay",
+    )
     run.add_argument("--draw", action="store_true", help="then draw the figure")
     config(run)
 
@@ -104,7 +109,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if unknown := sorted(set(arguments.seed or []) - {run.seed for run in chosen}):
         count = sum(run.arm.name == arguments.arm for run in runs)
         raise UserError(f"{section.name} {arguments.arm}: seeds are 0 to {count - 1}, not {unknown[0]}")
-    kept = sum(not runner.execute(scale, run, again=arguments.again) for run in chosen)
+    kept = sum(not runner.execute(scale, run, again=arguments.again, restore=arguments.restore) for run in chosen)
     if kept:
         folder = runner.RESULTS / section.folder(scale.name)
         print(f"{kept} of {len(chosen)} runs are on record in {folder}; --again makes them anew", file=sys.stderr)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from repro import compare, results, runner
-from repro.config import Scale
+from repro.config import Scale, Section, validated
+from repro.errors import UserError
 from repro.experiment import BY_ARM, module_of
 from repro.published import Published
 from repro.published import load as load_published
@@ -21,24 +22,28 @@ def comparison_path(scale: Scale) -> Path:
 
 def compare_scale(scale: Scale) -> Iterator[str]:
     """Write the scale's comparison; yields what a user should know: where it is, and which rows are old."""
-    asked: dict[Path, set[str]] = {}
+    configured: dict[Path, Section] = {}
     waiting: dict[str, list[str]] = {paper: [] for paper in sorted(scale.papers)}
     for section in scale.sections():
         runner.collect(scale, section)
         folder = runner.RESULTS / section.folder(scale.name)
-        asked[folder] = {run.digest for run in scale.runs(section)}
+        configured[folder] = section
         if not (folder / "meta.json").exists():
             waiting[section.paper].append(section.experiment)
     published = load_published()
     rows: list[compare.Row] = []
     aged: list[tuple[int, int]] = []  # rows made by other sources, of all, by experiment
     for folder in sorted(path.parent for path in (runner.RESULTS / scale.name).glob("*/*/meta.json")):
-        found = results.load(folder)
+        asked = configured.get(folder)
+        found = runner.on_record(scale, asked) if asked else _unconfigured(folder)
         if found is None:
             continue
         rows += _rows(found, published)
-        aged.append((runner.aged(found), len(found.timing)))
-        yield from _unasked(found, asked.get(folder))
+        aged.append((runner.aged(found), len(found.rows)))
+        if asked:
+            yield from _unasked(found, {run.digest for run in scale.runs(asked)})
+        if found.passed_over:
+            yield f"{folder}: {found.passed_over} rows do not count, being of other hardware than most"
     rows += compare.complete(rows, published, waiting)
     if scale.name != "quick" and (old := sum(count for count, _ in aged)):
         yield (
@@ -76,8 +81,25 @@ def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
     ]
 
 
-def _unasked(found: Results, asked: set[str] | None) -> Iterator[str]:
+def _unconfigured(folder: Path) -> Results | None:
+    """What is on record of a study that the config file has not (other data, say), under the config of its record.
+
+    Raises:
+        UserError: files of another format, damaged ones, or a config that the experiment no longer takes.
+    """
+    found = results.load(folder)
+    if found is not None:
+        paper, experiment = found.meta["paper"], found.meta["experiment"]
+        model = module_of(paper, experiment).Config
+        try:
+            validated(model, found.config, folder / "meta.json", f"{paper}.{experiment}")
+        except UserError as error:
+            raise UserError(f"{error}; it is of another version: move the folder away, or run it anew") from None
+    return found
+
+
+def _unasked(found: Results, asked: set[str]) -> Iterator[str]:
     """Rows of other settings than the config's stay, and count, until their runs are redone; the user is told."""
-    others = sum(row["digest"] not in asked for row in found.rows) if asked is not None else 0
+    others = sum(row["digest"] not in asked for row in found.rows)
     if others:
         yield f"{found.folder}: {others} of {len(found.rows)} rows were made with other settings than the config's"

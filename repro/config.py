@@ -127,7 +127,7 @@ def load(path: Path, experiments: Sequence[str] = ()) -> Scale:
     for key in header:
         if key not in _Header.model_fields:
             raise UserError(f"{path}: {key}: unknown key{_suggest(key, [*_Header.model_fields, *known])}")
-    checked = _validate(_Header, header, path, "")
+    checked = validated(_Header, header, path, "")
     asked = {name.partition(".")[0] for name in experiments}
     if not asked or not asked <= set(content):  # a name to put right deserves all there is to suggest
         asked = set(known)
@@ -149,7 +149,7 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
             hint = _suggest(str(experiment), _experiments(paper))
             raise UserError(f"{path}: {paper}.{experiment}: no such experiment{hint}")
         module = module_of(paper, experiment)
-        config = _validate(module.Config, {} if settings is None else settings, path, f"{paper}.{experiment}")
+        config = validated(module.Config, {} if settings is None else settings, path, f"{paper}.{experiment}")
         own = module.DATA[scale]
         if own == BY_ARM:  # its arms say which; a swap leaves them as they are
             own = ", ".join(dict.fromkeys(str(arm.data) for arm in module.arms(config)))
@@ -160,7 +160,12 @@ def _paper(path: Path, paper: str, content: Any, scale: str) -> dict[str, Sectio
     return sections
 
 
-def _validate(model: type[BaseModel], content: Any, path: Path, prefix: str) -> Any:
+def validated(model: type[BaseModel], content: Any, path: Path, prefix: str) -> Any:
+    """``content`` as a ``model``; ``path`` and ``prefix`` say in an error where it stands.
+
+    Raises:
+        UserError: a key or value that is wrong, in one line.
+    """
     try:
         config = model.model_validate(content)
     except ValidationError as error:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from repro import results, runner
+from repro import runner
 from repro.config import Scale, Section
 from repro.errors import UserError
 from repro.experiment import module_of
@@ -23,7 +23,7 @@ def draw(scale: Scale, section: Section) -> Path:
         UserError: nothing is on record.
     """
     runner.collect(scale, section)
-    found = results.load(runner.RESULTS / section.folder(scale.name))
+    found = runner.on_record(scale, section)
     if found is None:
         raise UserError(
             f"{section.name}: no results at scale {scale.name}; first python -m repro run {section.name} "

@@ -4,13 +4,12 @@ README.md has what a stranger reads in three minutes (counts, headline rows, min
 results/README.md has every row.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repro import compare, config, runner
+from repro import compare, config, results, runner
 from repro.bench import BENCH
 from repro.data import sources
 from repro.errors import UserError
@@ -199,10 +198,11 @@ def _by_paper() -> dict[str, list[compare.Row]]:
     return {paper: rows for paper, rows in found.items() if rows}
 
 
-def _studies() -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """meta.json and timing.csv of every study on record at scale paper."""
-    for path in sorted((RESULTS / "paper").glob("*/*/timing.csv")):
-        yield json.loads(path.with_name("meta.json").read_text(encoding="utf-8")), read_csv(path)[1]
+def _studies() -> Iterator[tuple[Mapping[str, Any], list[dict[str, Any]]]]:
+    """Of every study on record at scale paper, what ``meta.json`` says and the times of the rows that count."""
+    for path in sorted((RESULTS / "paper").glob("*/*/meta.json")):
+        if (found := results.load(path.parent)) is not None:
+            yield found.meta, found.timing
 
 
 def _bench_rows() -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """One self-contained page: what was reproduced, every figure with its caption, and how each was made."""
 
 import base64
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,10 +11,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from repro import compare, config
+from repro import compare, config, results
 from repro.drawing import FIGURES
 from repro.experiment import module_of
-from repro.files import read_csv, write_text
+from repro.files import write_text
 from repro.papers.paper import paper_named
 from repro.runner import RESULTS
 
@@ -132,12 +131,12 @@ def _counts(papers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]
 
 def _figures(root: Path, scale: str) -> Iterable[Figure]:
     for meta_path in sorted((root / RESULTS / scale).glob("*/*/meta.json")):
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
         folder = meta_path.parent
         png = root / FIGURES / folder.relative_to(root / RESULTS).with_suffix(".png")
-        if not png.exists():
+        found = results.load(folder) if png.exists() else None
+        if found is None:
             continue
-        timing = read_csv(folder / "timing.csv")[1]
+        meta, timing = found.meta, found.timing
         about = (module_of(meta["paper"], meta["experiment"]).__doc__ or "").strip()
         yield Figure(
             name=f"{meta['paper']}.{meta['experiment']}",

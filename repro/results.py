@@ -1,13 +1,14 @@
 """Recorded results: ``runs.csv``, ``curves.csv``, ``timing.csv`` and ``meta.json`` of one experiment.
 
 ``runs.csv`` is the record. It holds one row per run and nothing that differs between two runs of the same
-thing, so that it is byte-identical however often a study was interrupted; seconds, machines and commits
-stand in ``timing.csv`` under the same key. A row's key is (hardware class, arm, seed) within the folder
+thing, so that it is byte-identical however often a study was interrupted; seconds (of one core or GPU, over all
+processes and attempts), machines and commits stand in ``timing.csv`` under the same key. A row's key is (hardware class, arm, seed) within the folder
 ``results/<scale>/<paper>/<experiment>``; its digest says what was asked of it (``repro.experiment``).
 """
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -51,11 +52,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Results:
-    """All that is recorded of one experiment, as figures and claims see it."""
+    """What is recorded of one experiment, as figures and claims see it: of each arm the rows of one hardware class.
+
+    ``passed_over`` counts the rows of the others.
+    """
 
     folder: Path
     meta: Mapping[str, Any]
     rows: list[dict[str, Any]]
+    passed_over: int = 0
 
     @property
     def scale(self) -> str:
@@ -98,18 +103,23 @@ class Results:
         return self.table("timing")
 
     def table(self, name: str) -> list[dict[str, Any]]:
-        """Rows of ``<name>.csv``; empty where there is none.
+        """The part of ``<name>.csv`` that is of ``rows``; empty where there is none.
 
         Raises:
             UserError: the file is damaged or of another format.
         """
-        return _table(self.folder, name)
+        return [row for row in _table(self.folder, name) if _key(row) in self._keys]
+
+    @cached_property
+    def _keys(self) -> set[tuple[Any, ...]]:
+        return {_key(row) for row in self.rows}
 
 
 def load(folder: Path) -> Results | None:
     """The results in ``folder``, None where nothing is recorded.
 
-    Where two hardware classes recorded the same (arm, seed), the class with more rows speaks.
+    Rows of two hardware classes do not mix: the class with most rows speaks, and for an arm that has none of it (one
+    that names its device, say) the class with most rows of that arm.
 
     Raises:
         UserError: files of another format, or damaged ones.
@@ -118,13 +128,16 @@ def load(folder: Path) -> Results | None:
         return None
     meta = _meta(folder)
     rows = _rows(folder)
-    counts: dict[str, int] = {}
+    counts = Counter(row["hardware_class"] for row in rows)
+    of_arm: dict[str, Counter[str]] = {}
     for row in rows:
-        counts[row["hardware_class"]] = counts.get(row["hardware_class"], 0) + 1
-    chosen: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda r: counts[r["hardware_class"]]):
-        chosen[row["arm"], row["seed"]] = row
-    return Results(folder, meta, sorted(chosen.values(), key=_order))
+        of_arm.setdefault(row["arm"], Counter())[row["hardware_class"]] += 1
+    first = max(counts, key=lambda name: (counts[name], name), default="")
+    speaks = {
+        arm: first if first in own else max(own, key=lambda name: (own[name], name)) for arm, own in of_arm.items()
+    }
+    chosen = [row for row in rows if row["hardware_class"] == speaks[row["arm"]]]
+    return Results(folder, meta, sorted(chosen, key=_order), len(rows) - len(chosen))
 
 
 def recorded(folder: Path) -> dict[tuple[str, int], set[str]]:
@@ -139,8 +152,9 @@ def recorded(folder: Path) -> dict[tuple[str, int], set[str]]:
 def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> None:
     """Put a record into the experiment's files, in place of an older one with the same key.
 
-    Each file is replaced whole; ``runs.csv`` last, so that a row in it has its curves and timing. ``lock``
-    is a file outside the results on which writers queue.
+    Each file is replaced whole; ``runs.csv`` last, so that a row in it has its curves and timing, and an older row of
+    the key leaves it first: a writer that is killed leaves a run that is missing, never one with another's curves.
+    ``lock`` is a file outside the results on which writers queue.
 
     Raises:
         UserError: the folder holds another format or damaged files (nothing is then written), or cannot be
@@ -165,6 +179,9 @@ def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> No
             environments.append(dict(record.environment))
         sums = {**known.get("data_sha256", {}), **meta.get("data_sha256", {})}  # arms may have read different sets
         content = {"format": FORMAT, **meta, "data_sha256": sums, "environments": environments}
+        others = [row for row in rows if not _same(row, key)]
+        if len(others) < len(rows):
+            _write(folder / "runs.csv", RUNS_HEAD, others)
         write_text(folder / "meta.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
         for name, added in tables.items():
             lead = head if name == "timing" else key
@@ -173,7 +190,7 @@ def add(folder: Path, record: Record, meta: Mapping[str, Any], lock: Path) -> No
             _write(folder / f"{name}.csv", HEADS.get(name, KEY), kept + new)
         settings = {SETTING + name: value for name, value in flat(record.settings).items()}
         row = {**head, **settings, **record.metrics}
-        _write(folder / "runs.csv", RUNS_HEAD, [r for r in rows if not _same(r, key)] + [row])
+        _write(folder / "runs.csv", RUNS_HEAD, [*others, row])
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -230,6 +247,10 @@ def _meta(folder: Path) -> dict[str, Any]:
     if lacking := [name for name in META if name not in meta]:
         raise UserError(f"{path}: lacks {lacking[0]}; restore it from version control")
     return dict(meta)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in KEY)
 
 
 def _same(row: Mapping[str, Any], key: Mapping[str, Any]) -> bool:

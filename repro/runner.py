@@ -8,9 +8,11 @@ can be deleted at any time and only costs the time to make it again.
 import json
 import math
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ from repro.files import locked, user_cache, write_text
 
 RESULTS = Path("results")
 CHECKPOINT = "checkpoint.safetensors"
+ATTEMPT = (
+    "attempt.json"  # in a run's folder: by which sources and when it was begun, and what attempts before this one spent
+)
 
 
 def cache_folder() -> Path:
@@ -48,21 +53,40 @@ def missing(scale: Scale, section: Section, root: Path = RESULTS) -> list[Run]:
     return [run for run in scale.runs(section) if run.digest not in known.get((run.arm.name, run.seed), set())]
 
 
-def aged(found: results.Results) -> int:
-    """How many rows were made by sources that have changed since."""
+def on_record(scale: Scale, section: Section, root: Path = RESULTS) -> results.Results | None:
+    """What is on record of a section, under the config as it is now; None where there is nothing.
+
+    ``meta.json`` has the config as it was when a row was last added, and what only figures and claims read may have
+    been edited since.
+
+    Raises:
+        UserError: files of another format, or damaged ones.
+    """
+    found = results.load(root / section.folder(scale.name))
+    return found and replace(found, meta={**found.meta, "config": section.config.model_dump(mode="json")})
+
+
+def aged(found: results.Results, asked: Iterable[Run] | None = None) -> int:
+    """How many rows, with ``asked`` of the arms and seeds of these runs, were made by sources that changed since."""
     now = machine.sources_digest(f"repro.papers.{found.meta['paper']}.{found.meta['experiment']}")
-    return sum(str(row["sources"]) != now for row in found.timing)
+    wanted = None if asked is None else {(run.arm.name, run.seed) for run in asked}
+    rows = [row for row in found.timing if wanted is None or (row["arm"], row["seed"]) in wanted]
+    return sum(str(row["sources"]) != now for row in rows)
 
 
-def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS) -> bool:
+def execute(scale: Scale, run: Run, *, again: bool = False, restore: bool = False, root: Path = RESULTS) -> bool:
     """Do a run unless it is done, and put its row on record; false if its row was there already.
 
-    ``again`` does it anew even when its row or its folder is there; what it needs is not done anew.
+    ``again`` does it anew, in an empty folder, even when its row or its folder is there; what it needs is not done
+    anew. An interrupted run goes on from its checkpoint if the same sources began it, else it begins anew.
+    ``restore`` makes what other runs need of it where the cache has lost it; a row on record stays as it is.
     """
     section = scale.papers[run.paper][run.experiment]
     folder = root / section.folder(scale.name)
     known = results.recorded(folder).get((run.arm.name, run.seed), set())
     if run.digest in known and not again:
+        if restore:
+            _finished(scale, run)
         return False
     if not again and (left := _left(result_file(run))) is not None:
         print(f"{run.name}: finished before, in {work_folder(run)}{_by_others(run, left)}", file=sys.stderr)
@@ -70,8 +94,12 @@ def execute(scale: Scale, run: Run, *, again: bool = False, root: Path = RESULTS
     return True
 
 
+def _module_name(run: Run) -> str:
+    return f"repro.papers.{run.paper}.{run.experiment}"
+
+
 def _by_others(run: Run, record: Mapping[str, Any]) -> str:
-    sources = machine.sources_digest(module_of(run.paper, run.experiment).__name__)
+    sources = machine.sources_digest(_module_name(run))
     same = record.get("timing", {}).get("sources") == sources
     return "" if same else ", by other sources than today's (--again makes it anew)"
 
@@ -90,21 +118,46 @@ def _finished(scale: Scale, run: Run, *, again: bool = False) -> dict[str, Any]:
     work = work_folder(run)
     path = work / "result.json"
     with locked(cache_folder() / "locks" / run.digest):
-        if again:
-            path.unlink(missing_ok=True)
-            (work / CHECKPOINT).unlink(missing_ok=True)
-        if (left := _left(path)) is not None:
+        if not again and (left := _left(path)) is not None:
             return left
         inputs = {}
         for label, needed in run.needs:
             _finished(scale, needed)
             inputs[label] = work_folder(needed)
+        # Taken before anything is computed: an edit meanwhile is none of what made the result.
+        made_by = {"commit": machine.commit(), "sources": machine.sources_digest(_module_name(run))}
+        if again or (why := _cannot_go_on(work, made_by["sources"])):
+            if not again:
+                print(f"{run.name}: {why}; it begins anew", file=sys.stderr)
+            if work.exists():
+                shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
+        spent = _spent(work)
+        write_text(work / ATTEMPT, json.dumps({**made_by, "began": time.time(), "spent_s": spent}))
         # What is recorded is read back, so that it is the same now and when it comes out of the cache.
-        text = json.dumps(_run(run, device, inputs, work), allow_nan=False)
+        text = json.dumps(_run(run, device, inputs, work, made_by, spent), allow_nan=False)
         write_text(path, text)
         (work / CHECKPOINT).unlink(missing_ok=True)
         return dict(json.loads(text))
+
+
+def _cannot_go_on(work: Path, sources: str) -> str:
+    """Why a run must not go on from what an earlier attempt left in its folder; empty where it may."""
+    if not work.exists() or not any(work.iterdir()):
+        return ""
+    if (work / "result.json").exists():
+        return "its result in the cache is damaged"
+    begun = _left(work / ATTEMPT) or {}
+    return "" if begun.get("sources") == sources else "it was begun by other sources than today's"
+
+
+def _spent(work: Path) -> float:
+    """Seconds that interrupted attempts spent on a run, each until it last wrote a file: what it did later was lost."""
+    begun = _left(work / ATTEMPT)
+    if begun is None:
+        return 0.0
+    written = [path.stat().st_mtime for path in work.rglob("*") if path.is_file()]
+    return float(begun["spent_s"] + max(0.0, max(written) - begun["began"]))
 
 
 def _device_type(name: str) -> str:
@@ -131,14 +184,18 @@ def _left(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[str, Any]:
+def _run(
+    run: Run, device: str, inputs: Mapping[str, Path], work: Path, made_by: Mapping[str, str], spent: float
+) -> dict[str, Any]:
+    """The content of ``result.json``. Its seconds are those of one core or GPU: of all processes, and of the ``spent``
+    seconds of attempts that were interrupted."""
     from repro.data.sums import sums
 
     module = module_of(run.paper, run.experiment)
     context = Context(run.data, inputs, work, device, run.name)
     started = time.monotonic()
     result: Result = module.run(run.arm, run.seed, context)
-    seconds = time.monotonic() - started
+    seconds = (spent + time.monotonic() - started) * run.arm.processes
     _refuse_endless(run, result)
     print(f"{run.name}: {_brief(result.metrics)} ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return {
@@ -151,8 +208,7 @@ def _run(run: Run, device: str, inputs: Mapping[str, Path], work: Path) -> dict[
             "seconds": round(seconds, 2),
             "hardware": machine.hardware(device),
             "threads": _threads(),
-            "commit": machine.commit(),
-            "sources": machine.sources_digest(module.__name__),
+            **made_by,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
         "environment": machine.versions(),

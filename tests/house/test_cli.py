@@ -1,5 +1,6 @@
 """The command line: users' mistakes are status 2 and one line; what it promises it does."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -140,6 +141,39 @@ def test_comparing_tells_of_rows_with_other_settings_and_of_older_sources(repro,
     out = repro("compare", *CONFIG)[1]
     assert "3 of 8 rows were made with other settings" in out
     assert "8 of 8 rows were made by other sources than today's" in out
+
+
+def test_comparing_tells_of_rows_of_other_hardware(repro, printed):
+    assert repro("run", "toy.coin", *CONFIG)[0] == 0
+    runs = Path("results/quick/toy/coin/runs.csv")
+    row = next(line for line in runs.read_text().splitlines(keepends=True) if ",toss,cpu,1" in line)
+    runs.write_text(runs.read_text() + row.replace(",cpu,", ",cuda,"))
+    out = repro("compare", *CONFIG)[1]
+    assert "results/quick/toy/coin: 1 rows do not count, being of other hardware than most" in out
+
+
+def test_figures_and_claims_go_by_the_config_as_it_is_now(repro, printed, toy_scale):
+    assert repro("run", "toy.coin", *CONFIG)[0] == 0
+    toy_scale("excuse: lost it")
+    assert repro("draw", "toy.coin", *CONFIG)[0] == 0
+    assert Path("paper_figures/quick/toy/coin.txt").read_text().startswith("Shares of heads; lost it.")
+    assert repro("compare", *CONFIG)[0] == 0
+    rows = {row.id: row for row in comparison.compare.read(Path("results/quick/comparison.csv"))}
+    assert rows["TOY-2"].departures == "lost it"
+
+
+def test_a_recorded_config_of_another_version_matters_only_where_nothing_newer_is_asked(repro, printed, toy_scale):
+    assert repro("run", "toy.coin", *CONFIG)[0] == 0
+    folder = Path("results/quick/toy/coin")
+    meta = folder / "meta.json"
+    meta.write_text(meta.read_text().replace('"tosses"', '"tozzes"'))
+    assert repro("compare", *CONFIG)[0] == 0
+    shutil.copytree(folder, "results/quick/toy-other/coin")
+    told = "repro: results/quick/toy-other/coin/meta.json: toy.coin.tozzes: unknown key; did you mean tosses?"
+    status, _, error = repro("compare", *CONFIG)
+    assert (status, error.count("\n")) == (2, 1)
+    assert error.startswith(told)
+    assert "move the folder away" in error
 
 
 def test_what_is_on_record_or_in_the_cache_is_said_to_be(repro, toy_scale):

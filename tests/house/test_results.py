@@ -134,20 +134,38 @@ def test_a_record_replaces_the_older_one_of_its_key_alone(folder):
     assert recorded(folder) == {("a", 0): {"new", "000000000000000e"}, ("a", 1): {"000000000000001e"}}
     found = load(folder)
     assert found is not None
-    assert [point["epoch"] for point in found.curves if point["hardware_class"] == "cpu"] == [9, 1, 2]
-    assert sorted((t["hardware_class"], t["seed"], t["digest"]) for t in found.timing) == [
+    assert [point["epoch"] for point in found.curves] == [9, 1, 2]
+    _, timing = read_csv(folder / "timing.csv", results.WORDS)
+    assert sorted((t["hardware_class"], t["seed"], t["digest"]) for t in timing) == [
         ("cpu", 0, "new"), ("cpu", 1, "000000000000001e"), ("cuda", 0, "000000000000000e"),
     ]  # fmt: skip
 
 
-def test_the_hardware_class_with_more_rows_speaks(folder):
-    put(folder, *(record(seed=s, metrics={"x": s}) for s in (0, 1)))
-    put(folder, *(record(seed=s, hardware_class="cuda", metrics={"x": 10 + s}) for s in (0, 2)))
-    put(folder, record("b", 0, "cuda"))
+def test_hardware_classes_do_not_mix_and_the_one_with_more_rows_speaks(folder):
+    table = {"tables": {"t": [{"x": 1}]}}
+    put(folder, *(record(seed=s, metrics={"x": s}, **table) for s in (0, 1)))
+    put(folder, *(record(seed=s, hardware_class="cuda", metrics={"x": 10 + s}, **table) for s in (0, 2)))
+    put(folder, record("b", 0, "cuda", metrics={"x": 5}))
+    put(folder, *(record("fixed", s, metrics={"x": 20}) for s in (0, 1)))
+    put(folder, *(record("c", s, "cuda") for s in (0, 1)))
     found = load(folder)
     assert found is not None
-    assert found.values("a", "x") == {0: 10, 1: 1, 2: 12}
-    assert found.values("b", "x") == {}
+    assert found.values("a", "x") == {0: 10, 2: 12}, "no row of a CPU among those of the GPU"
+    assert found.paired("a", "b", "x") == [5]
+    assert found.values("fixed", "x") == {0: 20, 1: 20}, "an arm with a device of its own"
+    assert found.passed_over == 2
+    assert {(p["arm"], p["seed"]) for p in found.curves if p["hardware_class"] == "cpu"} == {("fixed", 0), ("fixed", 1)}
+    assert [(r["hardware_class"], r["seed"]) for r in found.table("t")] == [("cuda", 0), ("cuda", 2)]
+    assert len(found.timing) == len(found.rows) == 7
+
+
+def test_what_is_left_of_a_row_that_was_taken_out_does_not_count(folder):
+    put(folder, record("gone"), record("kept"))
+    runs = folder / "runs.csv"
+    runs.write_text("".join(line for line in runs.read_text().splitlines(keepends=True) if ",gone," not in line))
+    found = load(folder)
+    assert found is not None
+    assert {row["arm"] for row in [*found.timing, *found.curves]} == {"kept"}
 
 
 def test_what_figures_and_claims_ask(folder):
@@ -255,6 +273,29 @@ def test_a_full_disk_leaves_whole_files_and_no_row_without_its_curves(folder, mo
     found = load(folder)
     assert found is not None
     assert len(found.curves) == 4, "what the failed writer left was replaced, not doubled"
+
+
+@pytest.mark.parametrize("fails_at", range(2, 6))
+def test_a_row_that_was_not_wholly_replaced_is_missing(folder, monkeypatch, fails_at):
+    put(folder, record(seed=0), record(seed=1))
+    calls = []
+
+    def full(_: int) -> None:
+        calls.append(1)
+        if len(calls) == fails_at:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    new = record(seed=1, metrics={"errors": 3}, curves=[[9, 90, "train", "loss", 0.0]])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(UserError):
+            put(folder, new)
+    assert recorded(folder) == {("a", 0): {"000000000000000e"}}
+    put(folder, new)
+    found = load(folder)
+    assert found is not None
+    assert found.values("a", "errors") == {0: 7, 1: 3}
+    assert [point["epoch"] for point in found.curves if point["seed"] == 1] == [9]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(own_place, one_line):

@@ -1,5 +1,6 @@
 """Running: what is done is not done again, what was stopped goes on, what failed leaves nothing."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -108,6 +109,99 @@ def test_what_is_needed_is_made_again_when_it_is_gone_and_its_row_stays(toy_scal
     assert mint == [line for line in after["timing.csv"].decode().splitlines() if ",mint," in line]
 
 
+def test_a_row_names_the_sources_and_the_commit_its_run_began_with(toy_scale, monkeypatch):
+    now = {"sources": "before", "commit": "old"}
+    monkeypatch.setattr(runner.machine, "sources_digest", lambda _: now["sources"])
+    monkeypatch.setattr(runner.machine, "commit", lambda: now["commit"])
+    toss = coin().run
+
+    def edited_meanwhile(*words):
+        now.update(sources="after", commit="new")
+        return toss(*words)
+
+    monkeypatch.setattr(coin(), "run", edited_meanwhile)
+    scale = toy_scale()
+    runner.execute(scale, run_of(scale, "toss.fair", 0))
+    (timing,) = results.load(FOLDER).timing
+    assert (timing["sources"], timing["commit"]) == ("before", "old")
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_an_interrupted_run_goes_on_only_by_the_sources_that_began_it(toy_scale, monkeypatch, capsys, edited):
+    scale = toy_scale()
+    run = run_of(scale, "toss.fair", 0)
+    checkpoint = runner.work_folder(run) / "checkpoint.safetensors"
+    seen = []
+
+    def stopped(*_):
+        checkpoint.write_text("epoch 7")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(coin(), "run", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute(scale, run)
+    if edited:
+        monkeypatch.setattr(runner.machine, "sources_digest", lambda _: "edited")
+    toss = coin().run
+    monkeypatch.setattr(coin(), "run", lambda *words: [seen.append(checkpoint.exists()), toss(*words)][1])
+    capsys.readouterr()
+    runner.execute(scale, run)
+    assert seen == [not edited]
+    told = "toy.coin toss.fair seed 0: it was begun by other sources than today's; it begins anew\n"
+    assert (told in capsys.readouterr().err) == edited
+
+
+def test_seconds_are_of_all_processes_and_of_what_came_before_a_kill(toy_scale, monkeypatch):
+    scale = toy_scale()
+    plain = run_of(scale, "toss.fair", 0)
+    run = dataclasses.replace(plain, arm=dataclasses.replace(plain.arm, processes=2))
+    work = runner.work_folder(run)
+    toss = coin().run
+
+    def stopped(*_):
+        (work / "checkpoint.safetensors").write_text("epoch 7")
+        begun = json.loads((work / "attempt.json").read_text())
+        # As if it had begun a thousand seconds before its checkpoint.
+        (work / "attempt.json").write_text(json.dumps({**begun, "began": begun["began"] - 1000}))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(coin(), "run", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute(scale, run)
+    monkeypatch.setattr(coin(), "run", toss)
+    runner.execute(scale, run)
+    (timing,) = results.load(FOLDER).timing
+    assert 4000 <= timing["seconds"] < 4100, "two kills after 1000 s each, of two processes"
+
+
+def test_again_begins_in_an_empty_folder(toy_scale):
+    scale = toy_scale()
+    run = run_of(scale, "toss.fair", 0)
+    runner.execute(scale, run)
+    left = runner.work_folder(run) / "aside" / "specialist"
+    left.parent.mkdir()
+    left.write_text("of older code")
+    runner.execute(scale, run, again=True)
+    assert not left.exists()
+    assert runner.result_file(run).exists()
+
+
+def test_what_others_need_can_be_restored_and_its_row_stays(toy_scale):
+    scale = toy_scale()
+    execute_all(scale)
+    before = record()
+    drop_cache()
+    run = run_of(scale, "mint", 0)
+    coin().DONE.clear()
+    assert not runner.execute(scale, run, restore=True)
+    assert not runner.execute(scale, run, restore=True)
+    assert coin().DONE == ["mint 0"]
+    assert (runner.work_folder(run) / "bias.txt").exists()
+    assert record() == before
+
+
 def test_other_settings_are_other_runs(toy_scale):
     execute_all(toy_scale())
     longer = toy_scale("tosses: 20")
@@ -123,6 +217,18 @@ def test_other_settings_are_other_runs(toy_scale):
         "toy.coin toss.fair seed 0",
         "toy.coin toss.fair seed 3",
     ]
+
+
+def test_rows_of_an_arm_that_is_dropped_do_not_age(toy_scale, monkeypatch):
+    scale = toy_scale()
+    execute_all(scale)
+    monkeypatch.setattr(runner.machine, "sources_digest", lambda _: "later")
+    found = results.load(FOLDER)
+    assert runner.aged(found, scale.runs(section(scale))) == len(EVERYTHING)
+    kept = [run for run in scale.runs(section(scale)) if run.arm.name != "toss.fair"]
+    for run in kept:
+        runner.execute(scale, run, again=True)
+    assert runner.aged(results.load(FOLDER), kept) == 0
 
 
 def test_collect_records_what_finished_elsewhere(toy_scale):

@@ -40,6 +40,53 @@ def test_what_is_done_is_done_until_a_source_or_a_setting_changes(tossing):
     own.write_text(own.read_text().replace("tosses: 5", "tosses: 6"))
     assert tossing.shell(TOSS).returncode == 0
     assert numbers(tossing.place)["curves.csv"].count(b"\n") > first["curves.csv"].count(b"\n")
+    own.write_text(own.read_text().replace("tosses: 6", "tosses: 6, seeds: 2"))
+    imported.write_text(imported.read_text() + "# and another\n")
+    # By hand, and Snakemake has no record of it: rows that are no longer asked for stay as they are, and do not count.
+    shutil.rmtree(tossing.place / ".snakemake")
+    assert tossing.shell("python -m repro run toy.coin --config own.yaml --again --draw").returncode == 0
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout
+
+
+def test_at_scale_paper_what_new_runs_need_is_restored_when_the_cache_is_gone(tossing):
+    own = tossing.place / "own.yaml"
+    own.write_text("scale: paper\ndevice: cpu\ntoy:\n  coin: {tosses: 5}\n")
+    done = tossing.shell(TOSS)
+    assert done.returncode == 0, done.stdout
+    first = (tossing.place / "results" / "paper" / "toy" / "coin" / "runs.csv").read_text()
+    shutil.rmtree(tossing.environment["REPRO_CACHE"])
+    shutil.rmtree(tossing.place / ".snakemake")  # as in a fresh clone
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout, "the rows are the record"
+    own.write_text(own.read_text().replace("tosses: 5", "tosses: 5, seeds: 5"))
+    done = tossing.shell(TOSS)
+    assert done.returncode == 0, done.stdout
+    after = (tossing.place / "results" / "paper" / "toy" / "coin" / "runs.csv").read_text()
+    assert set(first.splitlines()) < set(after.splitlines())
+    assert sum(",toss," in line for line in after.splitlines()) == 5
+    restored = Path(tossing.environment["REPRO_CACHE"]).rglob("bias.txt")
+    assert len(list(restored)) == 2
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout
+
+
+def test_what_only_figures_and_claims_read_redraws_and_compares_anew_without_training(tossing):
+    own = tossing.place / "own.yaml"
+    own.write_text("scale: paper\ndevice: cpu\ntoy:\n  coin: {tosses: 5}\n")
+    header = "id,paper,arxiv,where,experiment,quantity,setting,value,low,high,unit,confidence,role\n"
+    rows = [f"TOY-{n},toy,,table 1,coin,heads,,5,4,6,heads,transcribed,result\n" for n in (1, 2)]
+    (tossing.place / "repro" / "published" / "toy.csv").write_text("".join([header, *rows]))
+    compared = "results/paper/comparison.csv"
+    asked = f"snakemake toy {compared} --config file=own.yaml"
+    assert tossing.shell(asked).returncode == 0
+    record = (tossing.place / "results" / "paper" / "toy" / "coin" / "timing.csv").read_bytes()
+    own.write_text(own.read_text().replace("tosses: 5", "tosses: 5, excuse: lost it"))
+    planned = tossing.shell(f"{asked} -n").stdout
+    assert "draw_paper_toy_coin" in planned
+    assert "compare_paper" in planned
+    assert tossing.shell(asked).returncode == 0
+    assert "lost it" in (tossing.place / "paper_figures" / "paper" / "toy" / "coin.txt").read_text()
+    assert "lost it" in (tossing.place / compared).read_text()
+    assert (tossing.place / "results" / "paper" / "toy" / "coin" / "timing.csv").read_bytes() == record
+    assert "Nothing to be done" in tossing.shell(f"{asked} -n").stdout
 
 
 def test_neither_a_kill_nor_a_damaged_cache_changes_a_number(tossing):

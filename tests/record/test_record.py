@@ -27,7 +27,7 @@ PINNED = dict(
 def test_figures_are_redrawn_byte_for_byte(section, tmp_path):
     if version("matplotlib") != PINNED["matplotlib"]:
         pytest.skip("bytes of a picture are promised for the pinned matplotlib only")
-    found = results.load(ROOT / "results" / section.folder("paper"))
+    found = runner.on_record(PAPER, section, ROOT / "results")
     committed = ROOT / "paper_figures" / section.folder("paper").with_suffix(".png")
     redrawn = tmp_path / committed.name
     save(module_of(section.paper, section.experiment).figure(found), redrawn)

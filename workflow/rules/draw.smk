@@ -40,6 +40,7 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
         params:
             names=[section.name for section in sections],
             config=str(scale.path),
+            settings=settings(sections),
             sources=sources(sections),
         shell:
             PYTHON + " draw {params.names} --config {params.config}"
@@ -71,6 +72,7 @@ for scale, files, sections in TO_COMPARE.values():
         threads: 1
         params:
             config=str(scale.path),
+            settings=settings(sections),
             sources=[sources(sections), machine.sources_digest("repro.comparison")],
         shell:
             PYTHON + " compare --config {params.config}"

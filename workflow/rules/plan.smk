@@ -76,5 +76,10 @@ def sources(sections):
     )
 
 
+def settings(sections):
+    """Digest of all that these sections' figures and claims are told by the config file."""
+    return digest_of([section.config.model_dump(mode="json") for section in sections])
+
+
 def identifier(section):
     return f"{section.paper}_{section.experiment}"

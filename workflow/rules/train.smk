@@ -3,7 +3,8 @@
 # Scale quick: one job an experiment, its figure included, done anew when a source or its settings changed; rows name
 # the sources that made them.
 # Scales paper and cluster: one job for each group of runs that have no row in runs.csv; the rows are the
-# record, so neither file times nor sources make anything run again.
+# record, so neither file times nor sources make anything run again. What those runs need and the cache has lost is
+# restored by jobs of its own, whether or not it is on record.
 
 # A job's `threads` are its processes; Snakemake would let each of them compute with that many threads.
 RUN_IT = "OMP_NUM_THREADS=1 " + PYTHON + " run {params.name}"
@@ -27,10 +28,11 @@ def needed_sections(section):
 
 
 def out_of_date(section):
-    """Whether there are results of scale quick that lack runs or were made by other sources than today's."""
+    """Whether there are results of scale quick that lack runs, or have some that were made by other sources than
+    today's; rows of an arm that is no longer asked for would stay as they are."""
     found = or_stop(results.load, runs_csv(RUN, section).parent)
     return found is not None and bool(
-        runner.missing(RUN, section) or runner.aged(found)
+        runner.missing(RUN, section) or runner.aged(found, RUNS[section.name])
     )
 
 
@@ -74,6 +76,9 @@ if RUN.name != "quick":
         todo = or_stop(runner.missing, RUN, section)
         plan_jobs(section, todo)
         TRAINED[section.name] = [MADE[run.digest] for run in todo if run.digest in MADE]
+        if todo and figure_path(RUN, section).exists():
+            # Snakemake makes a missing file only for a job that has to run anyway: the drawing has to.
+            os.utime(figure_path(RUN, section), (1, 1))
         if runs_csv(RUN, section).exists():
             TRAINED[section.name].append(str(runs_csv(RUN, section)))
 
@@ -96,7 +101,10 @@ for section in RUN.sections() if RUN.name == "quick" else []:
             [figure_path(RUN, section).with_suffix(kind) for kind in FIGURE_FILES],
         threads: max(run.arm.processes for run in RUNS[section.name])
         params:
-            settings=digest_of([run.digest for run in RUNS[section.name]]),
+            settings=[
+                settings([section]),
+                digest_of([run.digest for run in RUNS[section.name]]),
+            ],
             sources=sources([section]),
             name=section.name,
             config=str(RUN.path),
@@ -127,4 +135,4 @@ for section, group, needed in JOBS:
             config=str(RUN.path),
         shell:
             RUN_IT
-            + " --arm {params.arm} --seed {params.seeds} --config {params.config}"
+            + " --arm {params.arm} --seed {params.seeds} --config {params.config} --restore"

@@ -26,6 +26,7 @@ class Config(BaseModel):
 
     tosses: int = Field(10, gt=0)
     seeds: int = Field(3, ge=1)
+    excuse: str = "nobody has such a coin"  # of figure and claims alone
     trouble: Literal["", "metric", "curve", "table", "raise"] = ""
 
 
@@ -65,7 +66,11 @@ def figure(results: Results) -> Drawing:
     picture, (ax,) = axes()
     shares = results.table("shares")
     ax.plot([row["seed"] for row in shares], [row["share"] for row in shares], "o")
-    return Drawing(picture, [{"seed": row["seed"], "share": row["share"]} for row in shares], "Shares of heads.")
+    return Drawing(
+        picture,
+        [{"seed": row["seed"], "share": row["share"]} for row in shares],
+        f"Shares of heads; {results.config['excuse']}.",
+    )
 
 
 def claims(results: Results) -> Sequence[Answer]:
@@ -78,5 +83,5 @@ def claims(results: Results) -> Sequence[Answer]:
             tuple(results.paired("toss", "toss.fair", "heads")),
             direction="less",
         ),
-        NotRun("TOY-2", "nobody has such a coin"),
+        NotRun("TOY-2", results.config["excuse"]),
     ]
