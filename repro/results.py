@@ -1,9 +1,9 @@
 """Recorded results: ``runs.csv``, ``curves.csv``, ``timing.csv`` and ``meta.json`` of one experiment.
 
-``runs.csv`` is the record. It holds one row per run and nothing that differs between two runs of the same
-thing, so that it is byte-identical however often a study was interrupted; seconds (of one core or GPU, over all
-processes and attempts), machines and commits stand in ``timing.csv`` under the same key. A row's key is (hardware class, arm, seed) within the folder
-``results/<scale>/<paper>/<experiment>``; its digest says what was asked of it (``repro.experiment``).
+``runs.csv`` is the record. It holds one row per run and nothing that differs between two runs of the same thing, so
+that it is byte-identical however often a study was interrupted; seconds (of one core or GPU, over all processes and
+attempts), machines and commits stand in ``timing.csv`` under the same key. A row's key is (hardware class, arm, seed)
+within the folder ``results/<scale>/<paper>/<experiment>``; its digest says what was asked of it (``repro.experiment``).
 """
 
 import json

@@ -25,9 +25,8 @@ from repro.files import locked, user_cache, write_text
 
 RESULTS = Path("results")
 CHECKPOINT = "checkpoint.safetensors"
-ATTEMPT = (
-    "attempt.json"  # in a run's folder: by which sources and when it was begun, and what attempts before this one spent
-)
+# In a run's folder: by which sources and when it was begun, and what attempts before this one spent.
+ATTEMPT = "attempt.json"
 
 
 def cache_folder() -> Path:
