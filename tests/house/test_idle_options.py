@@ -32,7 +32,7 @@ TRAINING = {
     "hinton2015.specialist_distilled": ("training", ("dropout_hidden", "evaluate_every_epochs")),
     "hinton2015.specialist_sweep": ("training", ("max_norm_squared", "evaluate_every_epochs")),
     "hinton2023.shared_mistakes": ("learner.training", ("jitter_pixels", "evaluate_every_epochs", "learning_rate")),
-    "hinton2023.communities": ("learner.training", ("max_norm_squared", "precision")),
+    "hinton2023.communities": ("learner.training", ("max_norm_squared", "precision", "dropout_hidden")),
     "hinton2023.different_agents": ("learner.training", ("dropout_hidden", "max_norm_squared", "precision")),
     "hinton2023.analogue_copies": ("learner.training", ("dropout_input", "max_norm_squared")),
     "hinton2023.mortal_hardware": ("learner.training", ("dropout_hidden", "max_norm_squared")),

@@ -38,6 +38,7 @@ def _on_hardware(learner: Learner) -> Learner:
 
 def _in_lockstep(learner: Learner) -> Learner:
     refuse(learner.training, "agents in lockstep know no such bound", "max_norm_squared")
+    refuse(learner.training, "agents in lockstep know no dropout", "dropout_input", "dropout_hidden")
     if learner.training.precision == "bf16":
         raise ValueError("training.precision: agents in lockstep compute in float32; ask for that or leave it out")
     if learner.least_steps:
