@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from repro import config
-from repro.compare import judge
+from repro.compare import NotRun, judge
 from repro.errors import UserError
 from repro.experiment import Arm, Context
 from repro.papers.ren2022 import _nets, _variance, contrastive, cost, mnist, steps_to_target, update_cosine, variance
 from repro.perturb.cost import multiply_adds
 from repro.perturb.nets import local_mixer, mlp
 from repro.published import load
+from repro.results import Results
 
 ROOT = Path(__file__).parents[2]
 NET = "name: M-1-16, channels: 8, groups: 2, methods: [bp, fg_a, lg_fg_a, frozen], rates: [0.1, 1e-9]"
@@ -101,6 +102,36 @@ def test_steps_to_the_target_are_counted_at_the_best_rate(record):
     assert slow == {0: 60}
     assert steps_to_target.best(found, settings, 16, "bp")[0] < 60
     assert steps_to_target.figure(found).data
+
+
+def recorded_steps(tmp_path, steps: dict[str, dict[int, list[int]]]) -> Results:
+    """Steps to the target by method, width and seed, at one rate."""
+    settings = steps_to_target.Config(
+        widths=(4, 16, 64), methods=tuple(steps), rates=(0.1,), target_loss=1, max_steps=100, seeds=2
+    )
+    rows = [
+        {"arm": steps_to_target.arm_name(width, method, 0.1), "seed": seed, "steps": count}
+        for method, by_width in steps.items()
+        for width, counts in by_width.items()
+        for seed, count in enumerate(counts)
+    ]
+    return Results(tmp_path, {"config": settings.model_dump(mode="json")}, rows)
+
+
+def test_growth_with_width_is_claimed_where_the_target_is_reached(tmp_path):
+    steps = {
+        "bp": {4: [40, 50], 16: [20, 10], 64: [10, 10]},
+        "fg_a": {4: [100, 90], 16: [40, 40], 64: [50, 60]},  # a seed that ran out of steps at width 4
+        "fg_w": {4: [100, 100], 16: [100, 100], 64: [99, 80]},
+        "frozen": {4: [100, 100], 16: [100, 100], 64: [30, 70]},
+    }
+    answers = {answer.id: answer for answer in steps_to_target.claims(recorded_steps(tmp_path, steps))}
+    assert answers["PS263.growth"].differences == pytest.approx((5 / 2, 6 / 4))
+    assert "width 64 over width 16" in answers["PS263.growth"].quantity
+    assert isinstance(answers["PS262.growth"], NotRun)
+    assert answers["PS263.width64_against_frozen"].differences == (20, -10)
+    assert answers["PS262.width4_against_frozen"].differences == (0, 0)
+    assert answers["PS262.width64"].differences == pytest.approx((99 / 50, 80 / 60))
 
 
 def test_contrastive_features_are_read_out_and_random_ones_are_the_control(record):

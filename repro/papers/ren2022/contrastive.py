@@ -16,6 +16,7 @@ runs; ordinary SGD. None of Table 4's numbers is held against ours.
 Cost at scale ``paper``: about a minute of one core a run.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -107,9 +108,17 @@ def figure(results: Results) -> Drawing:
     caption = (
         "Linear readout of a LocalMixer whose hidden layers learned, without labels, that patches of an image agree: "
         "filled: test, open: train. Greedy, a loss for every block and patch; random features are the control. 95 % "
-        f"t-intervals over seeds ({number_of([row['n'] for row in data])}). "
+        f"t-intervals over seeds ({number_of([row['n'] for row in data])}). {_losses_told(results, config)}"
     )
     return Drawing(drawn, data, caption + results.scope)
+
+
+def _losses_told(results: Results, config: Config) -> str:
+    """The loss that each way ended with: near that of a guess its hidden layers have learned nothing."""
+    found = {way: list(results.values(way, "contrastive_loss").values()) for way in config.ways}
+    told = [f"{NAMES[way]} {sum(values) / len(values):.2f}" for way, values in found.items() if values]
+    guess = math.log(config.course.batch_size)
+    return f"Contrastive loss at the end, {guess:.2f} for a guess: {'; '.join(told)}. " if told else ""
 
 
 def claims(results: Results) -> Sequence[Answer]:
