@@ -23,6 +23,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
+from repro.contrasts import minus
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
@@ -102,10 +103,9 @@ def _test_errors(results: Results, config: Config, groups: int, order: str) -> d
     return {s: 100 * v / cases for s, v in results.values(arm_name(groups, order, rate), "test_errors").items()}
 
 
-def _differences(results: Results, config: Config, groups: int, order: str) -> tuple[float, ...]:
+def _saved(results: Results, config: Config, groups: int, order: str) -> dict[int, float]:
     """Points of error that an order saves against no shuffle, by seed."""
-    without, with_it = (_test_errors(results, config, groups, o) for o in ("none", order))
-    return tuple(without[seed] - with_it[seed] for seed in sorted(without.keys() & with_it.keys()))
+    return minus(*(_test_errors(results, config, groups, o) for o in ("none", order)))
 
 
 def figure(results: Results) -> Drawing:
@@ -164,7 +164,7 @@ def claims(results: Results) -> Sequence[Answer]:
                 Claim(
                     id if order == "shuffle" else f"{id}.random",
                     f"error without shuffle less with {'it' if order == 'shuffle' else 'a random order'}, same seed",
-                    _differences(results, config, net.groups, order),
+                    tuple(_saved(results, config, net.groups, order).values()),
                     setting=f"g={net.groups}",
                     unit="points",
                     departures=departures,
@@ -172,12 +172,12 @@ def claims(results: Results) -> Sequence[Answer]:
                 )
             )
     if {3, 8} <= {net.groups for net in config.nets}:
-        eight, three = (_differences(results, config, g, "shuffle") for g in (8, 3))
+        eight, three = (_saved(results, config, g, "shuffle") for g in (8, 3))
         answers.append(
             Claim(
                 "PS334.delta.more_groups",
                 "what the shuffle saves at g=8 less what it saves at g=3, same seed",
-                tuple(a - b for a, b in zip(eight, three, strict=False)),
+                tuple(minus(eight, three).values()),
                 setting="the paper: the shuffle is worth more with more groups",
                 unit="points",
                 published=2.5,
