@@ -10,9 +10,21 @@ from repro import config
 from repro.compare import NotRun, judge
 from repro.errors import UserError
 from repro.experiment import Arm, Context
-from repro.papers.ren2022 import _nets, _variance, contrastive, cost, mnist, steps_to_target, update_cosine, variance
+from repro.papers.ren2022 import (
+    _contrastive,
+    _nets,
+    _variance,
+    contrastive,
+    cost,
+    mnist,
+    steps_to_target,
+    update_cosine,
+    variance,
+)
 from repro.perturb.cost import multiply_adds
-from repro.perturb.nets import local_mixer, mlp
+from repro.perturb.nets import local_mixer, mlp, patches_of
+from repro.perturb.noise import Counter
+from repro.perturb.signals import Batch
 from repro.published import load
 from repro.results import Results
 
@@ -185,3 +197,21 @@ def test_groups_that_do_not_divide_the_channels_are_told_by_file_and_key(tmp_pat
     bad.write_text(text[:at] + "groups: 7" + text[text.index("\n", at) :])
     with pytest.raises(UserError, match=rf"bad\.yaml: ren2022\.{experiment}.*: 7 groups do not divide \d+ channels"):
         config.load(bad)
+
+
+def test_a_blank_patch_does_not_blow_up_the_step_after_the_first():
+    images = torch.zeros(12, 8, 8, dtype=torch.uint8)
+    images[:, :4, :4] = torch.randint(0, 256, (12, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    net = local_mixer(blocks=2, patches=2, channels=8, groups=2, side=8, colours=1, classes=3)
+    batch = Batch(patches_of(images, 2), torch.zeros(12, dtype=torch.long))
+    estimator = _contrastive.estimators(0.2)["backprop"]
+
+    def second_gradient(bias_deviation: float) -> float:
+        parameters = _contrastive.with_random_biases(_nets.start(net, 0, "cpu"), bias_deviation, 0)
+        for step in (1, 2):
+            gradient = estimator(net, parameters, batch, Counter(0, step)).gradient
+            for name, value in gradient.items():
+                parameters[name].sub_(value, alpha=1e-4)
+        return float(sum((value**2).sum() for value in gradient.values()) ** 0.5)
+
+    assert second_gradient(0.0) > 10 * second_gradient(0.1)

@@ -28,6 +28,7 @@ from repro.perturb.learn import by, learn
 from repro.perturb.nets import Net, Parameters, forward, mlp, patches_of
 from repro.perturb.settings import Learning
 from repro.perturb.signals import Batch, Contrastive
+from repro.training.keys import generator_seed
 
 
 def estimators(temperature: float) -> Mapping[str, Estimator]:
@@ -38,6 +39,20 @@ def estimators(temperature: float) -> Mapping[str, Estimator]:
         "weights": WeightPerturbation(noise="gaussian", local=losses),
         "backprop": Backprop(losses),
     }
+
+
+def with_random_biases(parameters: Parameters, deviation: float, seed: int) -> Parameters:
+    """The same, with Gaussian biases of standard deviation ``deviation`` in the hidden layers.
+
+    A blank patch leaves layer norm as zeros, and layers without biases leave it so. The first step of biases that start
+    at zero would then be all that the next layer norm sees there: it scales it up, and the gradient of the step after
+    by the inverse of the learning rate, which makes all patches of all images alike.
+    """
+    generator = torch.Generator().manual_seed(generator_seed(seed, "perturb", "biases"))
+    for name, value in parameters.items():
+        if name.endswith("bias") and not name.startswith("head"):
+            value.copy_(deviation * torch.randn(value.shape, generator=generator))
+    return parameters
 
 
 @torch.no_grad()
@@ -62,7 +77,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
         learning["learning_rate"] = best_rate(context.inputs.values())
     net, patches = mixer_for(settings["net"], data), settings["net"]["patches"]
     key = 1000 + seed if settings["tuning"] else seed
-    parameters = start(net, key, context.device)
+    parameters = with_random_biases(start(net, key, context.device), settings["bias_deviation"], key)
     metrics: dict[str, Any] = {"learning_rate": learning["learning_rate"], "parameters": net.parameter_count()}
     found: list[tuple[int, int, str, str, float]] = []
     if settings["way"] in (ways := estimators(settings["temperature"])):
@@ -82,7 +97,8 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
         except UserError:
             if not settings["tuning"]:
                 raise
-            parameters = start(net, key, context.device)  # a rate that is too high: as good as not having learned
+            # A rate that is too high: as good as not having learned.
+            parameters = with_random_biases(start(net, key, context.device), settings["bias_deviation"], key)
     readout = mlp((net.channels, net.classes))
     head = start(readout, key, context.device)
     seen, shown = (features(net, parameters, cases.images, patches) for cases in (train, judged))
