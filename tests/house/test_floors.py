@@ -17,7 +17,7 @@ FLOORS = (
     {"repro.files", "repro.machine"},
     {"repro.published", "repro.plots", "repro.experiment"},
     {"repro.comparison_rows", "repro.results", "repro.config"},
-    {"repro.compare"},
+    {"repro.compare", "repro.contrasts"},
     {"repro.runner"},
     {"repro.data", "repro.models", "repro.training", "repro.retrieval"},
     {"repro.distill"},
