@@ -166,7 +166,7 @@ def figure(results: Results) -> Drawing:
         f"{config.smoothing:g}, and from the soft targets (T = {config.temperature:g}, no labels beside them) of the "
         "same net trained on all cases; dashed: that net. Lines: means over seeds; bands: 95 % t-intervals; circles: "
         "where labels would have been stopped early, by held-out cases. Right: test accuracy over the number of cases "
-        f"at equal steps, labels early stopped, soft targets not. {number_of(counts.values()).capitalize()} seeds. The "
+        f"at equal steps, labels early stopped, soft targets not; {number_of(counts.values())} seeds. The "
         f"paper prints {_printed('KD-R04')} early stopped, {_printed('KD-R06')} from soft targets and "
         f"{_printed('KD-R02')} on everything, for speech. "
     )
