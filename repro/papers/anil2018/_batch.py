@@ -209,9 +209,10 @@ def figure(results: Results, config: Config) -> Drawing:
     caption = (
         f"Test error of one group and of one of two codistilled groups after {config.epochs:g} epochs of one group's "
         "batches, and of one group with twice the batch for as many steps, which so sees as many examples as the two "
-        "groups together. Bold: mean, faint: each seed; intervals: 95 % t over "
-        f"n = {counts[-1]} seeds. "
+        "groups together. "
     )
+    over = f"Bold: mean, faint: each seed; intervals: 95 % t over n = {counts[-1]} seeds. "
+    caption += "One seed, at rates that were not tuned. " if counts[-1] == 1 and not config.tuned_base_rates else over
     return Drawing(drawn, data, caption + results.scope)
 
 
