@@ -7,6 +7,7 @@ PAPER = Paper(
     "Hinton 2023: Two Paths to Intelligence (public lecture, Cambridge)",
     headlines=(
         "PS263.like_backprop",
+        "PS264.activities",
         "HT-SHARE.probabilities.classes",
         "HT-SHARE.others.random",
         "HT-BANDWIDTH.random",

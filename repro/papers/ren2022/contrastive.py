@@ -11,8 +11,8 @@ perturbation, greedy backprop of the same losses, and features left at random, t
 on held-out cases by the readout's errors.
 
 Departures: no augmented views: patches of one image are each other's views, as the talk has it; small nets and short
-runs; ordinary SGD; hidden biases start at random and not at zero, for patches may be blank. None of Table 4's numbers
-is held against ours.
+runs; ordinary SGD; hidden biases start at random and not at zero, for patches may be blank. Where the lowest rate is
+the best, what is learned does the readout no good. None of Table 4's numbers is held against ours.
 
 Cost at scale ``paper``: about a minute of one core a run.
 """
