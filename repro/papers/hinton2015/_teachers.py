@@ -1,20 +1,23 @@
 """How many large nets the students of section 3 learn from."""
 
 from repro.contrasts import one_per_teacher
+from repro.errors import UserError
 from repro.results import Results, load
 
 
 def teachers(results: Results) -> int:
-    """Teachers on record in ``mnist_students``, from whose soft targets this paper's students learn.
+    """Teachers of ``mnist_students``, from whose soft targets this paper's students learn.
 
     Raises:
-        LookupError: none are.
+        UserError: ``mnist_students`` is not on record.
     """
     students = load(results.folder.parent / "mnist_students")
-    count = len(students.values("teacher", "test_errors")) if students else 0
-    if not count:
-        raise LookupError(f"{results.folder.parent}: students are on record and mnist_students' teachers are not")
-    return count
+    if students is None:
+        raise UserError(
+            f"{results.folder}: whose students these are stands in mnist_students, which is not on record; first "
+            "python -m repro run hinton2015.mnist_students"
+        )
+    return int(students.config["teacher_seeds"])
 
 
 def test_errors(results: Results, arm: str) -> dict[int, float]:
