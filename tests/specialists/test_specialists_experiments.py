@@ -15,9 +15,11 @@ from repro.distill.covariance import covariance
 from repro.errors import UserError
 from repro.experiment import Context
 from repro.models.convnet import convnet
+from repro.papers.hinton2015 import _specialist_clusters as agreements
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015 import _specialist_runs as runs
 from repro.papers.hinton2015 import specialist_dustbin, specialist_generalist, specialists
+from repro.papers.hinton2015._nets import image_set
 from repro.papers.hinton2015._specialist_arms import Specialists
 from repro.results import Results
 from repro.training.checkpoint import write_tensors
@@ -33,7 +35,7 @@ SPECIALISTS = Specialists(count=3, size=6, training=TRAINING, head=TRAINING)
 def folder(tmp_path_factory) -> Path:
     """What an untrained generalist leaves."""
     place = tmp_path_factory.mktemp("generalist")
-    data = runs.image_set("hierarchy")
+    data = image_set("hierarchy")
     net = convnet(3, (4, 8), len(data.classes), seed=0)
     split = {"kept": torch.arange(0, 1400), "held_out": torch.arange(1400, 1600)}
     nets.leave_generalist(place, net, data, channel_statistics(data.train.images), True, split)
@@ -71,7 +73,7 @@ def test_specialists_begin_with_the_generalist_s_order_of_their_classes(folder):
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_answers(folder, tmp_path, monkeypatch):
-    settings, data, left = SPECIALISTS.settings(), runs.image_set("hierarchy"), nets.Generalist.left_in(folder)
+    settings, data, left = SPECIALISTS.settings(), image_set("hierarchy"), nets.Generalist.left_in(folder)
     whole = nets.train_all(settings, 1, context(folder, tmp_path / "whole"), left, data)
     trained = nets.train_specialist
     calls = []
@@ -189,7 +191,7 @@ def test_rates_and_teachers_agree_over_the_experiments():
 
 
 def test_a_dustbin_is_judged_by_its_log_loss_and_moved_by_held_out_cases(folder, tmp_path):
-    left, data = nets.Generalist.left_in(folder), runs.image_set("hierarchy")
+    left, data = nets.Generalist.left_in(folder), image_set("hierarchy")
     made = context(folder, tmp_path / "specialists")
     trained = nets.train_all(SPECIALISTS.settings(), 0, made, left, data)
     (arm, *_) = specialist_dustbin.arms(specialist_dustbin.Config(count=3, shifts=(-1, 1)))
@@ -227,22 +229,22 @@ def test_errors_between_classes_count_both_ways_and_right_answers_do_not():
     answers = torch.tensor([0] * 5 + [1, 1, 2] + [0, 1, 1] + [2, 2, 2, 1])
     # Between classes: 0 and 1 three errors, 0 and 2 one, 1 and 2 one.
     expected = torch.tensor([[0.75, 0.75, 0.25], [0.75, 0.75, 0.25], [0.5, 0.5, 0.5]]).T.double()
-    torch.testing.assert_close(runs.error_affinity(labels, answers, 3), expected)
-    more_right = runs.error_affinity(torch.cat([labels, labels[:5]]), torch.cat([answers, answers[:5]]), 3)
+    torch.testing.assert_close(agreements.error_affinity(labels, answers, 3), expected)
+    more_right = agreements.error_affinity(torch.cat([labels, labels[:5]]), torch.cat([answers, answers[:5]]), 3)
     torch.testing.assert_close(more_right, expected)
 
 
 def test_a_class_without_errors_is_near_to_none():
-    affinity = runs.error_affinity(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 2]), 3)
+    affinity = agreements.error_affinity(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 2]), 3)
     assert affinity[:, 2].tolist() == [0, 0, 0]
 
 
 def test_clusters_of_errors_are_held_against_the_superclasses(folder, tmp_path):
     arm = next(a for a in specialist_generalist.arms(generalist_config()) if a.needs)
-    found = runs.clusters_of_errors(arm, 0, context(folder, tmp_path / "errors"))
+    found = agreements.clusters_of_errors(arm, 0, context(folder, tmp_path / "errors"))
     assert [(row["count"], row["clusters_of"]) for row in found.tables["agreement"]] == [(3, "errors"), (5, "errors")]
     assert all(-0.5 <= row["ari"] <= 1 and 0 <= row["nmi"] <= 1 for row in found.tables["agreement"])
-    labels, logits = runs.image_set("hierarchy").test.labels, nets.Generalist.left_in(folder)["test_logits"]
+    labels, logits = image_set("hierarchy").test.labels, nets.Generalist.left_in(folder)["test_logits"]
     assert found.metrics["test_errors"] == int((labels != logits.argmax(1)).sum())
 
 

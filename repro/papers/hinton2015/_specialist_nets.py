@@ -48,6 +48,11 @@ class Generalist:
     def left_in(cls, folder: Path) -> "Generalist":
         return cls(folder, load_file(folder / GENERALIST))
 
+    @classmethod
+    def needed_by(cls, context: Context) -> "Generalist":
+        """The generalist that a run needs, whichever seed was asked for."""
+        return cls.left_in(next(path for label, path in context.inputs.items() if label.split(".")[0] == "generalist"))
+
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
 
@@ -74,6 +79,11 @@ class Generalist:
             sets = specialists.random_class_sets(sets, generator)
         specialists.check_class_sets(sets)
         return sets
+
+
+def percent_right(scores: Tensor, labels: Tensor) -> float:
+    """Percent of cases whose largest score is their label's."""
+    return 100 * float((scores.argmax(1) == labels).double().mean())
 
 
 @dataclass(frozen=True)

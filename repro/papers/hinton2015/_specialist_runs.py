@@ -1,6 +1,6 @@
 """The runs of section 5's experiments."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,11 +8,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from repro.data.sets import ImageSet, hold_out
-from repro.distill import clusters
+from repro.data.sets import hold_out
 from repro.distill.combine import combine, combine_reversed, consulted
 from repro.distill.covariance import covariance
-from repro.distill.objective import distillation_loss, soft_targets
+from repro.distill.objective import soft_targets
 from repro.distill.specialists import moved_dustbin
 from repro.experiment import Arm, Context, Result
 from repro.models.convnet import convnet
@@ -20,15 +19,14 @@ from repro.models.counting import layer_counts, total
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015._nets import curves, image_set, precision
 from repro.papers.hinton2015._specialist_arms import MOST_COVERING
-from repro.papers.hinton2015._specialist_nets import BATCH, Generalist
+from repro.papers.hinton2015._specialist_clusters import agreement, covariance_rows
+from repro.papers.hinton2015._specialist_nets import BATCH, Generalist, percent_right
 from repro.runner import CHECKPOINT
 from repro.training.checkpoint import write_tensors
 from repro.training.inputs import Pictures, channel_statistics, with_channels
 from repro.training.keys import generator_seed
 from repro.training.loop import train
 from repro.training.settings import Training
-
-COVARIANCES = ("covariance", "covariance_t1")
 
 
 def generalist(arm: Arm, seed: int, context: Context) -> Result:
@@ -80,97 +78,9 @@ def generalist(arm: Arm, seed: int, context: Context) -> Result:
     return Result(metrics | precision(settings, context), curves(points), tables)
 
 
-def agreement(
-    left: Mapping[str, Tensor], data: ImageSet, settings: Mapping[str, Any], seed: int
-) -> list[dict[str, Any]]:
-    """Adjusted Rand index and normalised mutual information of clusters with superclasses, by number of clusters.
-
-    Empty where the data have no superclasses.
-    """
-    if not data.superclasses:
-        return []
-    classes, rows = len(data.classes), []
-    for count in settings["counts"]:
-        by = {of: clusters.online_kmeans(left[of], count, seed=seed).assignment for of in COVARIANCES}
-        generator = torch.Generator().manual_seed(generator_seed(seed, "random clusters"))
-        draws = [
-            by["covariance"][torch.randperm(classes, generator=generator)] for _ in range(settings["random_draws"])
-        ]
-        for of, found in {**{name: [a] for name, a in by.items()}, "random": draws}.items():
-            rows.append({"count": count, "clusters_of": of} | _mean_agreement(found, data.superclasses))
-    return rows
-
-
-def _mean_agreement(assignments: Sequence[Tensor], superclasses: Sequence[int]) -> dict[str, float]:
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-
-    scores = {"ari": adjusted_rand_score, "nmi": normalized_mutual_info_score}
-    return {
-        name: float(sum(score(superclasses, a.tolist()) for a in assignments) / len(assignments))
-        for name, score in scores.items()
-    }
-
-
-def clusters_of_errors(arm: Arm, seed: int, context: Context) -> Result:
-    """The rival that uses labels: a generalist's classes clustered by which are taken for which in testing."""
-    data, left = image_set(context.data), _generalist(context)
-    answers = left["test_logits"].argmax(1)
-    affinity = error_affinity(data.test.labels, answers, len(data.classes))
-    rows = [
-        {"count": count, "clusters_of": "errors"}
-        | _mean_agreement([clusters.online_kmeans(affinity, count, seed=seed).assignment], data.superclasses)
-        for count in (arm.settings["counts"] if data.superclasses else ())
-    ]
-    return Result({"test_errors": int((answers != data.test.labels).sum())}, [], {"agreement": rows})
-
-
-def error_affinity(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
-    """(classes, classes): column c, how the errors between class c and others fall on them, as shares.
-
-    Errors of either kind count, c taken for another and another for c. Right answers, which would set every class apart
-    from all others, do not: a class is as near to itself as to the class that it is most often confused with.
-    """
-    confusion = torch.bincount(labels * classes + answers, minlength=classes**2).view(classes, classes).double()
-    between = (confusion + confusion.T).fill_diagonal_(0)
-    shares = between / between.sum(1, keepdim=True).clamp_min(1)
-    return (shares + torch.diag(shares.amax(1))).T
-
-
-def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str, Any]]:
-    """The covariance as correlations, classes of one cluster together, a row a class."""
-    found = clusters.online_kmeans(matrix, count, seed=0).assignment
-    order = clusters.order_by_cluster(found)
-    deviation = matrix.diagonal().clamp_min(1e-300).sqrt()
-    correlation = (matrix / deviation / deviation[:, None])[order][:, order]
-    return [
-        {
-            "class": data.classes[index],
-            "cluster": int(found[index]),
-            "correlations": " ".join(f"{value:.3f}" for value in row.tolist()),
-        }
-        for index, row in zip(order.tolist(), correlation, strict=True)
-    ]
-
-
-def names(arm: Arm, seed: int, context: Context) -> Result:
-    """The clusters of the first generalist by class name."""
-    data = image_set(context.data)
-    found = clusters.online_kmeans(_generalist(context)["covariance"], arm.settings["count"], seed=seed).assignment
-    table = [
-        {
-            "cluster": place,
-            "class": data.classes[index],
-            "superclass": data.superclass_names[data.superclasses[index]] if data.superclasses else "",
-        }
-        for place, cluster in enumerate(torch.bincount(found).argsort(descending=True, stable=True).tolist())
-        for index in (found == cluster).nonzero().squeeze(1).tolist()
-    ]
-    return Result({"clusters": len(found.unique()), "classes": len(data.classes)}, [], {"names": table})
-
-
 def specialists(arm: Arm, seed: int, context: Context) -> Result:
     """Train an arm's specialists and judge them, alone and together."""
-    data, teacher = image_set(context.data), _generalist(context)
+    data, teacher = image_set(context.data), Generalist.needed_by(context)
     settings = arm.settings
     trained = nets.train_all(settings, seed, context, teacher, data)
     logits, labels, sets = teacher["test_logits"], data.test.labels, trained.class_sets
@@ -209,7 +119,7 @@ def coverage(before: Tensor, after: Tensor, covering: Tensor) -> list[dict[str, 
 
 def dustbin(arm: Arm, seed: int, context: Context) -> Result:
     """How well specialists tell their classes from all others, and what moving their dustbin's logit is worth."""
-    data, teacher = image_set(context.data), _generalist(context)
+    data, teacher = image_set(context.data), Generalist.needed_by(context)
     settings, kept, held_out = arm.settings, teacher["kept"], teacher["held_out"]
     folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == arm.name)
     left = nets.left_specialists(settings, folder, teacher)
@@ -254,84 +164,13 @@ def _log_loss(inside: Tensor, truth: Tensor) -> float:
     return float(-torch.where(truth, inside, 1 - inside).clamp_min(1e-12).log().mean())
 
 
-def longer(arm: Arm, seed: int, context: Context) -> Result:
-    """The control: the generalist's top trained on, on all classes."""
-    return _whole(arm.settings, seed, context, None, 1.0)
-
-
-def distilled(arm: Arm, seed: int, context: Context) -> Result:
-    """The generalist's top taught by the combination, by its own soft targets, or by labels alone."""
-    data, teacher = image_set(context.data), _generalist(context)
-    settings = arm.settings
-    kept = teacher["kept"]
-    p = torch.softmax(teacher["train_logits"][kept].double(), 1)
-    if settings["targets"] == "labels":
-        return _whole(settings, seed, context, None, 1.0)
-    if settings["targets"] == "combined":
-        p = _combined(settings["specialists"], p, context, teacher, data)
-    targets = torch.zeros_like(teacher["train_logits"])
-    targets[kept] = p.float()
-    return _whole(settings, seed, context, targets, settings["hard_weight"])
-
-
-def _combined(settings: Mapping[str, Any], p: Tensor, context: Context, teacher: Generalist, data: ImageSet) -> Tensor:
-    """Eq 5 on the cases that the generalist knows; specialists answer where they are asked only."""
-    kept, labels = teacher["kept"], data.train.labels
-    folder = next(path for label, path in context.inputs.items() if label.startswith("clusters"))
-    left = nets.left_specialists(settings, folder, teacher)
-    sets = torch.stack([class_set for class_set, _ in left])
-    asked = consulted(p, sets)
-    maps = teacher.maps("train")[0]
-    answers = []
-    for number, (class_set, net) in enumerate(left):
-        cases = asked[:, number]
-        logits = nets.answers(net, maps[kept[cases]])
-        said = torch.full((len(kept), int(class_set.sum()) + 1), 1 / (1 + int(class_set.sum())))
-        said[cases] = nets.probabilities(settings["kind"], logits, class_set, nets.share_of(labels[kept], class_set))
-        answers.append(said)
-    return combine(p, answers, sets, asked)
-
-
-def _whole(
-    settings: Mapping[str, Any], seed: int, context: Context, targets: Tensor | None, hard_weight: float
-) -> Result:
-    """Train the generalist's top on all kept cases, on soft ``targets`` (all training cases, classes) if given."""
-    data, teacher = image_set(context.data), _generalist(context)
-    kept, held_out, labels = teacher["kept"], teacher["held_out"], data.train.labels
-    net = nets.body_of(teacher)
-    views = nets.Views(teacher.maps("train"))
-    training = Training(**settings["training"])
-
-    def inputs(index: Tensor) -> Tensor:
-        return views(kept[index])
-
-    def objective(logits: Tensor, index: Tensor) -> Tensor:
-        cases = kept[index]
-        soft = None if targets is None else targets[cases]
-        return distillation_loss(
-            logits, soft, labels[cases], soft_weight=float(soft is not None), hard_weight=hard_weight
-        )
-
-    points = train(
-        net, inputs, objective, len(kept), training, seed=generator_seed(seed, "top"), name=context.name,
-        checkpoint=context.work / CHECKPOINT, checkpoint_interval_s=context.checkpoint_interval_s,
-    )  # fmt: skip
-    validation = nets.answers(net, teacher.maps("train")[0][held_out])
-    metrics = {
-        "generalist_accuracy": percent_right(teacher["test_logits"], data.test.labels),
-        "accuracy": percent_right(nets.answers(net, teacher.maps("test")[0]), data.test.labels),
-        "validation_accuracy": percent_right(validation, labels[held_out]),
-    }
-    return Result(metrics, curves(points))
-
-
 def overfitting(arm: Arm, seed: int, context: Context) -> Result:
     """Train the first of an arm's specialists and judge them before and after passes, in percent over all of them.
 
     ``conditional`` on each split (``train``: the special cases learned from; ``validation``: the held-out ones), and
     ``others`` on test cases of other classes, answers among these, for kinds with all outputs.
     """
-    data, teacher = image_set(context.data), _generalist(context)
+    data, teacher = image_set(context.data), Generalist.needed_by(context)
     settings, labels, kept = arm.settings, data.train.labels, teacher["kept"]
     training = Training(**settings["training"])
     body, maps, test_maps = nets.body_of(teacher), teacher.maps("train"), teacher.maps("test")[0]
@@ -378,7 +217,7 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
 
 def on_features(arm: Arm, seed: int, context: Context) -> Result:
     """Specialists of one linear layer on the generalist's features, their combination judged for each n."""
-    data, teacher = image_set(context.data), _generalist(context)
+    data, teacher = image_set(context.data), Generalist.needed_by(context)
     settings = arm.settings
     sets = teacher.class_sets(settings, seed)
     weight = teacher["head.weight"]
@@ -407,14 +246,3 @@ def on_features(arm: Arm, seed: int, context: Context) -> Result:
         right = nets.judged(logits, answers, sets, truth, n)
         metrics[f"accuracy_n{n}"] = 100 * float(right.double().mean())
     return Result(metrics)
-
-
-def percent_right(scores: Tensor, labels: Tensor) -> float:
-    """Percent of cases whose largest score is their label's."""
-    return 100 * float((scores.argmax(1) == labels).double().mean())
-
-
-def _generalist(context: Context) -> Generalist:
-    """The generalist that this run needs, whichever seed was asked for."""
-    folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == "generalist")
-    return Generalist.left_in(folder)

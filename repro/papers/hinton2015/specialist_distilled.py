@@ -46,7 +46,7 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
-    from repro.papers.hinton2015._specialist_runs import distilled
+    from repro.papers.hinton2015._specialist_tops import distilled
 
     return distilled(arm, seed, context)
 

@@ -61,7 +61,8 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
-    from repro.papers.hinton2015._specialist_runs import clusters_of_errors, generalist
+    from repro.papers.hinton2015._specialist_clusters import clusters_of_errors
+    from repro.papers.hinton2015._specialist_runs import generalist
 
     return (clusters_of_errors if arm.needs else generalist)(arm, seed, context)
 

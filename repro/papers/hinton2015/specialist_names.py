@@ -30,7 +30,7 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
-    from repro.papers.hinton2015._specialist_runs import names
+    from repro.papers.hinton2015._specialist_clusters import names
 
     return names(arm, seed, context)
 

@@ -46,9 +46,10 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
-    from repro.papers.hinton2015 import _specialist_runs as runs
+    from repro.papers.hinton2015._specialist_runs import overfitting
+    from repro.papers.hinton2015._specialist_tops import longer
 
-    return (runs.longer if arm.name.startswith("longer") else runs.overfitting)(arm, seed, context)
+    return (longer if arm.name.startswith("longer") else overfitting)(arm, seed, context)
 
 
 def figure(results: Results) -> Drawing:

@@ -69,9 +69,10 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
-    from repro.papers.hinton2015 import _specialist_runs as runs
+    from repro.papers.hinton2015._specialist_runs import specialists
+    from repro.papers.hinton2015._specialist_tops import longer
 
-    return runs.longer(arm, seed, context) if arm.name == "longer" else runs.specialists(arm, seed, context)
+    return (longer if arm.name == "longer" else specialists)(arm, seed, context)
 
 
 def figure(results: Results) -> Drawing:
