@@ -15,7 +15,6 @@ PAPER = Paper(
         "KD-M06.units30_t8",
         "KD-M12.soft",
         "KD-M13.soft",
-        "KD-S15.mnist",
         "KD-S15.mnist_most",
         "KD-R06.fashion-mnist_against_hard",
         "KD-R06.fashion-mnist_against_smoothed",
