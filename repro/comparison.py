@@ -64,7 +64,6 @@ def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
     same_data = found.data == module.PRINTED_DATA
     own = module.DATA[found.scale]
     swapped = own not in (BY_ARM, found.data)
-    hardware = "; ".join(sorted({str(row["hardware"]) for row in found.timing}))
     commits = "; ".join(sorted({str(row["commit"]) for row in found.timing if row["commit"]}))
     return [
         compare.judge(
@@ -74,7 +73,7 @@ def _rows(found: Results, published: dict[str, Published]) -> list[compare.Row]:
             data="" if own == BY_ARM else found.data,  # the answers say on which
             suffix=found.data if swapped else "",
             command=found.meta["command"],
-            hardware=hardware,
+            hardware=found.hardware,
             commit=commits,
         )
         for answer in module.claims(found)

@@ -75,11 +75,17 @@ class Results:
         return dict(self.meta["config"])
 
     @property
+    def hardware(self) -> str:
+        """The machines that rows come from and, where a run says it, in which precisions they multiplied."""
+        machines = "; ".join(sorted({str(row["hardware"]) for row in self.timing}))
+        precisions = " and ".join(sorted({row["precision"] for row in self.rows if row.get("precision")}))
+        return f"{machines}, in {precisions}" if precisions else machines
+
+    @property
     def scope(self) -> str:
         """How a caption ends: scale, data if any are learned from, and hardware."""
-        machines = sorted({str(row["hardware"]) for row in self.timing})
         data = "" if self.data == NO_DATA else f", data {self.data}"
-        return f"Scale {self.scale}{data}, on {'; '.join(machines)}."
+        return f"Scale {self.scale}{data}, on {self.hardware}."
 
     def values(self, arm: str, metric: str) -> dict[int, float]:
         """``metric`` of every run of ``arm`` by seed; empty where the arm has not run."""

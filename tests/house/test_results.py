@@ -159,6 +159,18 @@ def test_hardware_classes_do_not_mix_and_the_one_with_more_rows_speaks(folder):
     assert len(found.timing) == len(found.rows) == 7
 
 
+def test_a_mean_over_two_precisions_says_so(folder):
+    put(folder, record(seed=0, metrics={"errors": 7, "precision": "bf16"}))
+    found = load(folder)
+    assert found is not None
+    assert found.hardware == "a machine, in bf16"
+    put(folder, record(seed=1, metrics={"errors": 8, "precision": "float32"}), record("b", metrics={"errors": 9}))
+    found = load(folder)
+    assert found is not None
+    assert found.hardware == "a machine, in bf16 and float32"
+    assert found.scope.endswith("on a machine, in bf16 and float32.")
+
+
 def test_what_is_left_of_a_row_that_was_taken_out_does_not_count(folder):
     put(folder, record("gone"), record("kept"))
     runs = folder / "runs.csv"

@@ -11,7 +11,8 @@ alone and soft targets beside labels are separate arms, since the paper does not
 chosen by ``mnist_tuning`` on 10,000 held-out cases; the epoch is fixed.
 
 Departures: Nesterov momentum with a warm-up and a cosine schedule over far fewer epochs than the 3000 of the
-dropout paper; PyTorch's initialisation; batch 128; bfloat16 matrix products. None of these is printed. The
+dropout paper; PyTorch's initialisation; batch 128. None of these is printed. Matrix products are in bfloat16 on
+processors that gain from it and in float32 on others, and means are over runs of both (``precision`` in runs.csv). The
 teacher's rate was tuned over 40 epochs and used for 60.
 
 Cost at scale ``paper``: about 10 minutes of one core for a teacher, 3 for a student.
