@@ -18,6 +18,7 @@ from repro.machine import ROOT
 from repro.papers.anil2018 import (
     _batch,
     _learning,
+    _steps,
     _tasks,
     churn,
     exchange_interval,
@@ -136,7 +137,9 @@ def test_exchange_interval_runs_draws_and_answers(record):
     drawn = exchange_interval.figure(found)
     assert {row["sweep"] for row in drawn.data} >= {"exchange interval", "single"}
     rows = judged(exchange_interval.claims(found))
-    assert set(rows) == {"CO-19", "SD-03", "CO-21.steps", "CO-32"}
+    assert set(rows) == {"CO-19", "SD-03", "CO-21.steps", "CO-32", "CO-20", "CO-21.examples"}
+    assert "60 steps of 8 examples old, 480 examples" in rows["CO-21.examples"].departures
+    assert "a whole run of 120" in rows["CO-20"].departures
     assert rows["CO-19"].ours == pytest.approx(
         np.mean(found.paired(exchange_interval.arm_name(40), exchange_interval.arm_name(10), "loss"))
     )
@@ -174,6 +177,62 @@ def test_language_model_runs_draws_and_answers(record):
         "CO-06.smaller",
     } <= set(rows)
     assert rows["CO-06.disjoint"].published == 2
+    assert rows["CO-04"].verdict == rows["CO-05"].verdict == "not_run"
+    assert "4 workers of 16 tokens" in rows["CO-04"].departures
+    ensemble, student = found.values("two_phase", "ensemble_loss"), found.values("two_phase", "loss")
+    both = found.values("codistilled.disjoint", "loss")
+    assert rows["CO-08.ensemble"].ours == pytest.approx(np.mean([both[s] - ensemble[s] for s in (0, 1)]))
+    assert rows["CO-08.two_phase_ensemble"].ours == pytest.approx(np.mean([student[s] - ensemble[s] for s in (0, 1)]))
+    second = [_steps.steps_to(_steps.curve_of(found, "two_phase", s, "test", "loss"), both[s]) for s in (0, 1)]
+    assert rows["CO-07"].verdict == "not_run"
+    if min(second) < np.inf:
+        reached = [n for n in second if n < np.inf]
+        assert f"after {np.mean(reached):.0f} steps of both phases, that group after 12" in rows["CO-07"].departures
+    more = [_steps.curve_of(found, "sync4", seed, "test", "loss") for seed in (0, 1)]
+    ends = found.values("sync2", "loss")
+    needed = [_steps.steps_to(more[seed], ends[seed]) for seed in (0, 1)]
+    assert rows["CO-03.2to4.steps"].ours == pytest.approx(np.mean([12 / n if n < np.inf else 0 for n in needed]))
+
+
+def test_what_two_phases_took_is_told_for_the_seeds_that_got_there():
+    said = language_model._two_phase_steps([30.0, np.inf, 34.0], 20).reason
+    assert "after 32 steps of both phases, that group after 20 (mean of the 2 of 3 seeds that reach it)" in said
+    assert "on record" not in language_model._two_phase_steps([np.inf], 20).reason
+
+
+def test_a_baseline_that_learns_longer_is_met_where_the_shorter_run_ends(monkeypatch):
+    curves = {"long": [(0, 8.0), (10, 6.0), (20, 4.0)], "short": [(0, 8.0), (5, 5.0), (15, 3.0)]}
+
+    class Recorded:
+        def values(self, arm, metric):
+            return {0: curves[arm][-1][1]}
+
+    monkeypatch.setattr(_steps, "curve_of", lambda results, arm, seed, split, metric: curves[arm])
+    assert [_steps.value_at(curves["long"], step) for step in (0, 15, 20, 30)] == [8.0, 5.0, 4.0, 4.0]
+    assert _steps.times_fewer(Recorded(), "short", "long", "test", "loss", 15) == (3.0,)
+    assert _steps.times_fewer(Recorded(), "short", "long", "test", "loss", 20) == (2.0,)
+    assert _steps.times_fewer(Recorded(), "long", "short", "test", "loss", 15) == (0.0,)
+
+
+def test_twice_the_workers_for_other_steps_are_refused():
+    text = LANGUAGE.replace("group_workers: 4, ", "group_workers: 2, ").replace(
+        "{workers: 4, updates: 12", "{workers: 4, updates: 6"
+    )
+    with pytest.raises(ValueError, match="held against two groups of 2 after equal steps; give both 12 updates, not 6"):
+        language_model.Config.model_validate(yaml.safe_load(f"{{{text}}}"))
+
+
+@pytest.mark.parametrize("scale", ["paper", "cluster"])
+def test_no_group_sees_a_token_of_the_treebank_twice(scale):
+    section = config.load(ROOT / "config" / f"{scale}.yaml").section("anil2018.language_model").config
+    tokens = 929_589  # to train on
+    pairs = [section.base, section.group(section.smaller_groups.group_workers)]
+    for group in pairs:
+        assert group.workers * section.sequences_per_worker * section.length * group.updates <= tokens / 2
+    assert section.group(2 * section.group_workers).updates == section.base.updates
+    for group in section.sync:
+        seen = group.workers * section.sequences_per_worker * section.length * group.updates
+        assert seen <= (tokens if group.workers <= 64 else 2 * tokens)
 
 
 def test_groups_on_disjoint_halves_see_every_stretch_once():
