@@ -465,3 +465,19 @@ def test_every_config_of_the_paper_plans():
             for run in scale.runs(section):
                 if "run" in run.arm.settings:
                     Settings.model_validate({"precision": "float32", **run.arm.settings["run"], "device": "cpu"})
+
+
+def test_cifar_at_scale_cluster_is_the_comparison_at_larger_size():
+    scales = {name: config.load(ROOT / "config" / f"{name}.yaml") for name in ("paper", "cluster")}
+    small, large = (scale.section("anil2018.cifar_batch").config for scale in scales.values())
+    assert min(large.net.widths) > min(small.net.widths)
+    assert large.epochs > small.epochs
+    assert set(small.batch_sizes) < set(large.batch_sizes)
+    assert set(small.kinds) < set(large.kinds)
+    assert scales["cluster"].device == "cuda"
+    runs = scales["cluster"].runs(scales["cluster"].section("anil2018.cifar_batch"))
+    names = {run.arm.name for run in runs}
+    assert {_batch.arm_name(kind, 2048) for kind in _batch.KINDS} < names
+    assert len(runs) == 3 * 2 * len(_batch.KINDS) + len(large.base_rates) * len(large.tuned_base_rates)
+    assert all(run.arm.minutes == large.job.minutes and not run.arm.helpers for run in runs)
+    assert {run.data for run in runs} == {"cifar-100"}
