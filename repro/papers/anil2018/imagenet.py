@@ -2,7 +2,8 @@
 
 Two groups codistil after 3,000 of 7,250 steps; one group, and one group of twice the batch, beside them. The data are
 an ImageNet folder, ``$REPRO_DATA/imagenet/{train,val}/<class>/*.JPEG``; Goyal et al. 2017's recipe and augmentation.
-At scale ``paper`` the same code runs end to end on 25 classes of Tiny ImageNet with a small net, as an exercise.
+At scale ``paper`` the same code runs end to end on 25 classes of Tiny ImageNet with a small net, as an exercise; which
+classes, under what terms, and the command that makes their folder stand in ``repro.data.tiny_imagenet``.
 
 Each run of ``config/cluster.yaml`` is a job with one GPU: every group is a process that computes its batch in parts,
 eight more a group read pictures ahead, checkpoints are kept at every evaluation, and an interrupted run goes on from
