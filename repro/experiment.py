@@ -56,8 +56,8 @@ class Arm:
     """One condition of an experiment, run with ``seeds`` seeds 0..seeds-1.
 
     ``settings`` are plain JSON values; together with the data, the seed and what is needed they decide
-    the result, and their digest decides whether a recorded row still answers the question asked. ``processes`` and
-    ``device`` are what the workflow must give its jobs.
+    the result, and their digest decides whether a recorded row still answers the question asked. All below ``data`` is
+    what the workflow must give its jobs.
     """
 
     name: str
@@ -68,6 +68,11 @@ class Arm:
     data: str | None = None  # its own data set, in an experiment whose DATA is BY_ARM
     processes: int = 1  # that compute side by side, each on a core of its own
     device: str | None = None  # where its runs must go; None: to the scale's device
+    helpers: int = (
+        0  # further processes, each on a core, that read data ahead or share the GPU; their time is not billed
+    )
+    memory_mb: int | None = None  # of a job; None: 2,000 a process
+    minutes: int | None = None  # that a job may take; None: as the workflow's profile says
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.name):  # it names a folder
@@ -76,6 +81,8 @@ class Arm:
             raise UserError(f"arm {self.name}: seeds must be at least 1, not {self.seeds}")
         if self.processes < 1:
             raise UserError(f"arm {self.name}: processes must be at least 1, not {self.processes}")
+        if self.helpers < 0:
+            raise UserError(f"arm {self.name}: helpers must be at least 0, not {self.helpers}")
 
 
 @dataclass(frozen=True)

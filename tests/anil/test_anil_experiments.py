@@ -11,9 +11,21 @@ from sklearn import metrics as sklearn_metrics
 from repro import config, results
 from repro.codistill.settings import Settings
 from repro.compare import Claim, NotRun, judge
+from repro.data import folders
+from repro.errors import UserError
 from repro.experiment import Context
 from repro.machine import ROOT
-from repro.papers.anil2018 import _batch, _learning, _tasks, churn, exchange_interval, image_batch, language_model
+from repro.papers.anil2018 import (
+    _batch,
+    _learning,
+    _steps,
+    _tasks,
+    churn,
+    exchange_interval,
+    image_batch,
+    imagenet,
+    language_model,
+)
 from repro.published import load
 
 SGD = "optimizer: {kind: sgd, learning_rate: 0.1}"
@@ -125,7 +137,9 @@ def test_exchange_interval_runs_draws_and_answers(record):
     drawn = exchange_interval.figure(found)
     assert {row["sweep"] for row in drawn.data} >= {"exchange interval", "single"}
     rows = judged(exchange_interval.claims(found))
-    assert set(rows) == {"CO-19", "SD-03", "CO-21.steps", "CO-32"}
+    assert set(rows) == {"CO-19", "SD-03", "CO-21.steps", "CO-32", "CO-20", "CO-21.examples"}
+    assert "60 steps of 8 examples old, 480 examples" in rows["CO-21.examples"].departures
+    assert "a whole run of 120" in rows["CO-20"].departures
     assert rows["CO-19"].ours == pytest.approx(
         np.mean(found.paired(exchange_interval.arm_name(40), exchange_interval.arm_name(10), "loss"))
     )
@@ -163,6 +177,62 @@ def test_language_model_runs_draws_and_answers(record):
         "CO-06.smaller",
     } <= set(rows)
     assert rows["CO-06.disjoint"].published == 2
+    assert rows["CO-04"].verdict == rows["CO-05"].verdict == "not_run"
+    assert "4 workers of 16 tokens" in rows["CO-04"].departures
+    ensemble, student = found.values("two_phase", "ensemble_loss"), found.values("two_phase", "loss")
+    both = found.values("codistilled.disjoint", "loss")
+    assert rows["CO-08.ensemble"].ours == pytest.approx(np.mean([both[s] - ensemble[s] for s in (0, 1)]))
+    assert rows["CO-08.two_phase_ensemble"].ours == pytest.approx(np.mean([student[s] - ensemble[s] for s in (0, 1)]))
+    second = [_steps.steps_to(_steps.curve_of(found, "two_phase", s, "test", "loss"), both[s]) for s in (0, 1)]
+    assert rows["CO-07"].verdict == "not_run"
+    if min(second) < np.inf:
+        reached = [n for n in second if n < np.inf]
+        assert f"after {np.mean(reached):.0f} steps of both phases, that group after 12" in rows["CO-07"].departures
+    more = [_steps.curve_of(found, "sync4", seed, "test", "loss") for seed in (0, 1)]
+    ends = found.values("sync2", "loss")
+    needed = [_steps.steps_to(more[seed], ends[seed]) for seed in (0, 1)]
+    assert rows["CO-03.2to4.steps"].ours == pytest.approx(np.mean([12 / n if n < np.inf else 0 for n in needed]))
+
+
+def test_what_two_phases_took_is_told_for_the_seeds_that_got_there():
+    said = language_model._two_phase_steps([30.0, np.inf, 34.0], 20).reason
+    assert "after 32 steps of both phases, that group after 20 (mean of the 2 of 3 seeds that reach it)" in said
+    assert "on record" not in language_model._two_phase_steps([np.inf], 20).reason
+
+
+def test_a_baseline_that_learns_longer_is_met_where_the_shorter_run_ends(monkeypatch):
+    curves = {"long": [(0, 8.0), (10, 6.0), (20, 4.0)], "short": [(0, 8.0), (5, 5.0), (15, 3.0)]}
+
+    class Recorded:
+        def values(self, arm, metric):
+            return {0: curves[arm][-1][1]}
+
+    monkeypatch.setattr(_steps, "curve_of", lambda results, arm, seed, split, metric: curves[arm])
+    assert [_steps.value_at(curves["long"], step) for step in (0, 15, 20, 30)] == [8.0, 5.0, 4.0, 4.0]
+    assert _steps.times_fewer(Recorded(), "short", "long", "test", "loss", 15) == (3.0,)
+    assert _steps.times_fewer(Recorded(), "short", "long", "test", "loss", 20) == (2.0,)
+    assert _steps.times_fewer(Recorded(), "long", "short", "test", "loss", 15) == (0.0,)
+
+
+def test_twice_the_workers_for_other_steps_are_refused():
+    text = LANGUAGE.replace("group_workers: 4, ", "group_workers: 2, ").replace(
+        "{workers: 4, updates: 12", "{workers: 4, updates: 6"
+    )
+    with pytest.raises(ValueError, match="held against two groups of 2 after equal steps; give both 12 updates, not 6"):
+        language_model.Config.model_validate(yaml.safe_load(f"{{{text}}}"))
+
+
+@pytest.mark.parametrize("scale", ["paper", "cluster"])
+def test_no_group_sees_a_token_of_the_treebank_twice(scale):
+    section = config.load(ROOT / "config" / f"{scale}.yaml").section("anil2018.language_model").config
+    tokens = 929_589  # to train on
+    pairs = [section.base, section.group(section.smaller_groups.group_workers)]
+    for group in pairs:
+        assert group.workers * section.sequences_per_worker * section.length * group.updates <= tokens / 2
+    assert section.group(2 * section.group_workers).updates == section.base.updates
+    for group in section.sync:
+        seen = group.workers * section.sequences_per_worker * section.length * group.updates
+        assert seen <= (tokens if group.workers <= 64 else 2 * tokens)
 
 
 def test_groups_on_disjoint_halves_see_every_stretch_once():
@@ -258,21 +328,26 @@ def test_fewer_steps_are_counted_to_one_fixed_error(monkeypatch):
     assert _batch.fewer_steps_percent(Recorded(), 8, 20) == (50.0, -100.0)
 
 
+def _folder_of_pictures(place, monkeypatch):
+    """Two classes of four pictures, as a set that has a name."""
+    image = pytest.importorskip("PIL.Image")
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            folder = place / "tiny-imagenet-25" / part / name
+            folder.mkdir(parents=True)
+            for number in range(4):
+                image.new("RGB", (32, 32), (60 * number, 0, 0)).save(folder / f"{number}.JPEG")
+    monkeypatch.setenv("REPRO_DATA", str(place))
+
+
 def test_a_convolutional_net_and_a_folder_are_learned_from(tmp_path, monkeypatch):
     task = _tasks.pictures("digits", {"kind": "convnet", "widths": [4, 8]})
     x, _ = task.batch(torch.arange(6), 0)
     assert task.model(0)(x).shape == (6, 10)
     assert torch.equal(task.model(0)(x), task.model(0)(x))
-    image = pytest.importorskip("PIL.Image")
-    for part in ("train", "val"):
-        for name in ("a", "b"):
-            folder = tmp_path / "tiny-imagenet-25" / part / name
-            folder.mkdir(parents=True)
-            for number in range(4):
-                image.new("RGB", (32, 32), (60 * number, 0, 0)).save(folder / f"{number}.JPEG")
-    monkeypatch.setenv("REPRO_DATA", str(tmp_path))
+    _folder_of_pictures(tmp_path, monkeypatch)
     net = {"kind": "resnet", "blocks": [1], "width": 4, "size": 16}
-    task = _tasks.pictures("tiny-imagenet-25", net, held_out=2)
+    task = _tasks.pictures("tiny-imagenet-25", net, held_out=2, loaders=0)
     assert task.examples == 6
     run = {
         "protocol": {"kind": "SyncSGD", "workers": 1},
@@ -282,6 +357,61 @@ def test_a_convolutional_net_and_a_folder_are_learned_from(tmp_path, monkeypatch
     }
     learned = _learning.train(task, run, 0, Context("tiny-imagenet-25", {}, tmp_path))
     assert 0 <= _learning.last(learned, "validation", "error_percent") <= 100
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_large_batch_is_put_together_from_pieces(tmp_path, monkeypatch, loaders):
+    _folder_of_pictures(tmp_path, monkeypatch)
+    whole = _tasks.InPieces(folders.Pixels(folders.load("tiny-imagenet-25").train, 16, training=True), loaders)
+    wanted = [(torch.tensor([5, 1, 7, 0, 2]), 3), (torch.tensor([4, 6]), 8)]
+    as_one = [whole(*pair) for pair in wanted]
+    assert torch.equal(as_one[0][0], whole.pixels(*wanted[0])[0]), "up to one piece nothing is parted"
+    monkeypatch.setattr(_tasks, "PICTURES_A_PIECE", 2)
+    parted = [whole(*pair) for pair in wanted]
+    assert torch.equal(parted[0][0][:2], as_one[0][0][:2])
+    assert torch.equal(parted[0][1], as_one[0][1])
+    assert torch.equal(parted[1][0], as_one[1][0])
+    for (x, y), (ahead_x, ahead_y) in zip(parted, whole.ahead(iter(wanted)), strict=True):
+        assert torch.equal(x, ahead_x)
+        assert torch.equal(y, ahead_y)
+
+
+def test_processes_with_readers_learn_what_one_process_does(tmp_path, monkeypatch):
+    _folder_of_pictures(tmp_path, monkeypatch)
+    text = (
+        "seeds: 1, net: {kind: resnet, blocks: [1], width: 4, size: 16}, cases: 8, epochs: 3, batch_sizes: [4], "
+        "base_rates: {4: 0.1}, interval_steps: 2, evaluations: 3, kinds: [codistilled], hardware: {examples_at_once: 2}"
+    )
+    found = []
+    for job in ("", ", job: {loaders: 1, memory_mb: 4000, minutes: 5}"):
+        (arm,) = imagenet.arms(imagenet.Config.model_validate(yaml.safe_load(f"{{{text}{job}}}")))
+        work = tmp_path / f"work{len(found)}"
+        work.mkdir()
+        context = Context("tiny-imagenet-25", {}, work)
+        if job:
+            assert (arm.helpers, arm.memory_mb, arm.minutes) == (3, 4000, 5)
+            torn = tmp_path / "tiny-imagenet-25" / "val" / "b" / "3.JPEG"
+            picture = torn.read_bytes()
+            torn.write_bytes(b"torn")
+            with pytest.raises(UserError, match=r"group \d failed .*run this again"):
+                imagenet.run(arm, 0, context)
+            torn.write_bytes(picture)
+        found.append(imagenet.run(arm, 0, context))
+    alone, processes = found
+    assert processes.metrics == pytest.approx(alone.metrics)
+    ours = [point for point in processes.curves if point[2] == "test"]
+    assert ours == [(*point[:4], pytest.approx(point[4])) for point in alone.curves]
+    assert {point[3] for point in ours} >= {"loss", "loss.group1"}
+
+
+@pytest.mark.parametrize(
+    ("hardware", "told"),
+    [("{examples_at_once: 100}", "128 examples a step are no multiple"),
+     ("{examples_at_once: 64, accumulation: 2}", "leave accumulation out")],
+)  # fmt: skip
+def test_parts_that_a_batch_does_not_have_are_refused(hardware, told):
+    with pytest.raises(ValueError, match=told):
+        image_batch.Config.model_validate(yaml.safe_load(f"{{{BATCH}, hardware: {hardware}}}"))
 
 
 # What is on record
@@ -335,3 +465,19 @@ def test_every_config_of_the_paper_plans():
             for run in scale.runs(section):
                 if "run" in run.arm.settings:
                     Settings.model_validate({"precision": "float32", **run.arm.settings["run"], "device": "cpu"})
+
+
+def test_cifar_at_scale_cluster_is_the_comparison_at_larger_size():
+    scales = {name: config.load(ROOT / "config" / f"{name}.yaml") for name in ("paper", "cluster")}
+    small, large = (scale.section("anil2018.cifar_batch").config for scale in scales.values())
+    assert min(large.net.widths) > min(small.net.widths)
+    assert large.epochs > small.epochs
+    assert set(small.batch_sizes) < set(large.batch_sizes)
+    assert set(small.kinds) < set(large.kinds)
+    assert scales["cluster"].device == "cuda"
+    runs = scales["cluster"].runs(scales["cluster"].section("anil2018.cifar_batch"))
+    names = {run.arm.name for run in runs}
+    assert {_batch.arm_name(kind, 2048) for kind in _batch.KINDS} < names
+    assert len(runs) == 3 * 2 * len(_batch.KINDS) + len(large.base_rates) * len(large.tuned_base_rates)
+    assert all(run.arm.minutes == large.job.minutes and not run.arm.helpers for run in runs)
+    assert {run.data for run in runs} == {"cifar-100"}

@@ -13,6 +13,7 @@ from repro.codistill.settings import RunFile, load_run
 from repro.codistill.shared import GroupFolder
 from repro.codistill.task import load_task
 from repro.machine import ROOT
+from repro.papers.anil2018 import _tasks, image_batch
 
 RUNS = sorted((ROOT / "repro" / "papers" / "anil2018" / "runs").glob("*.yaml"))
 COMMAND = re.compile(r"^# +((?:python|torchrun) .*)$", re.MULTILINE)
@@ -98,3 +99,39 @@ def test_the_imagenet_run_is_the_cluster_configs_spread_over_workers():
     for name in ("groups", "interval_steps", "burn_in_steps", "exchange", "pickup"):
         assert getattr(ours.protocol, name) == getattr(asked.protocol, name), name
     assert ours.task_settings["net"] == arm.settings["net"]
+    section = scale.section("anil2018.imagenet").config
+    assert ours.task_settings["loaders"] == section.job.loaders
+
+
+def test_what_is_priced_is_what_the_cluster_config_runs():
+    scale = config.load(ROOT / "config" / "cluster.yaml")
+    section = scale.section("anil2018.imagenet")
+    price = image_batch.Price()
+    assert price.kinds == section.config.kinds
+    assert section.config.batch_sizes == (price.batch_size,)
+    runs = {run.arm.name.partition(".")[0]: run.arm.settings["run"] for run in scale.runs(section)}
+    assert runs.keys() == set(price.kinds)
+    for asked in runs.values():
+        assert asked["updates"] == price.steps
+        assert asked["batch_size"] == price.examples_at_once * asked["accumulation"]
+    codistilled = runs["codistilled"]["protocol"]
+    assert (codistilled["interval_steps"], codistilled["burn_in_steps"]) == (price.interval_steps, price.burn_in_steps)
+    hours = {kind: image_batch.gpu_hours(price, kind) for kind in price.kinds}
+    assert hours["twice"] == pytest.approx(2 * hours["plain"])
+    assert 2 * hours["plain"] < hours["codistilled"] < 3 * hours["plain"]
+    assert f"{sum(hours.values()):,.0f} GPU-hours in all" in image_batch.cost_in_words(price)
+
+
+def test_the_cluster_configs_jobs_have_room_for_what_they_read_ahead():
+    scale = config.load(ROOT / "config" / "cluster.yaml")
+    for run in scale.runs(scale.section("anil2018.imagenet")):
+        arm, asked = run.arm, run.arm.settings["run"]
+        groups = asked["protocol"].get("groups", 1)
+        loaders = (arm.helpers + 1) // groups - 1
+        assert arm.settings["as_processes"]
+        assert loaders == 8
+        picture = 4 * 3 * run.arm.settings["net"]["size"] ** 2
+        pieces = 2 * loaders * _tasks.PICTURES_A_PIECE  # every process has two under way
+        assert groups * picture * (2 * asked["batch_size"] + pieces) < arm.memory_mb * 1e6
+        pictures_a_second = groups * loaders * 155  # of codistill.pictures in results/bench.csv
+        assert groups * asked["updates"] * asked["batch_size"] / pictures_a_second < 60 * arm.minutes

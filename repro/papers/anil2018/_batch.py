@@ -54,12 +54,48 @@ Net = Annotated[Mlp | Conv | ResNet, Field(discriminator="kind")]
 
 
 class Hardware(Section):
-    """How a step is computed; nothing of what is learned beyond rounding and, with ``accumulation``, batch norm."""
+    """How a step is computed; nothing of what is learned beyond rounding and, computed in parts, batch norm.
+
+    ``accumulation``: equal parts of every batch, whatever its size; or ``examples_at_once``: the size of a part.
+    """
 
     accumulation: PositiveInt = 1
+    examples_at_once: PositiveInt | None = None
     precision: Literal["float32", "bf16"] = "float32"
     channels_last: bool = False
     compile: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Hardware":
+        if self.examples_at_once and self.accumulation > 1:
+            raise ValueError("examples_at_once says how a batch is parted; leave accumulation out")
+        return self
+
+    def of_a_run(self, examples: int) -> dict[str, Any]:
+        """As `repro.codistill.settings.Settings` takes it, for steps of so many examples.
+
+        Raises:
+            ValueError: they do not divide into parts of ``examples_at_once``.
+        """
+        told = self.model_dump(mode="json", exclude={"examples_at_once"})
+        if self.examples_at_once:
+            told["accumulation"], rest = divmod(examples, self.examples_at_once)
+            if rest:
+                raise ValueError(f"hardware.examples_at_once: {examples} examples a step are no multiple of it")
+        return told
+
+
+class Job(Section):
+    """What one run needs of a machine, where it needs more than a core and an hour or two.
+
+    With ``loaders`` every group is a process that keeps checkpoints and goes on from them, and so many processes more
+    read its pictures ahead; without, one process does everything, from the beginning. ``memory_mb`` and ``minutes``
+    are what the workflow asks for, of a scheduler too.
+    """
+
+    loaders: int = Field(0, ge=0)
+    memory_mb: PositiveInt | None = None
+    minutes: PositiveInt | None = None
 
 
 class Config(Section):
@@ -73,6 +109,7 @@ class Config(Section):
     seeds: int = Field(3, ge=1)
     net: Net
     hardware: Hardware = Hardware()
+    job: Job = Job()
     cases: PositiveInt
     epochs: PositiveFloat
     batch_sizes: tuple[PositiveInt, ...] = Field(min_length=1)
@@ -90,6 +127,8 @@ class Config(Section):
         asked = [*self.batch_sizes, *(2 * size for size in self.batch_sizes if "twice" in self.kinds)]
         if missing := sorted(set(asked) - set(self.base_rates)):
             raise ValueError(f"base_rates: none for {missing[0]} examples a step; add it")
+        for size in asked:
+            self.hardware.of_a_run(size)
         return self
 
     def steps(self, batch_size: int) -> int:
@@ -134,15 +173,23 @@ def arms(config: Config) -> list[Arm]:
         else:
             run = recipe.alone()
         run |= {"evaluate_updates": max(1, steps // config.evaluations)}
-        return {**shared, "held_out": held_out, "run": run | config.hardware.model_dump(mode="json")}
+        as_processes = {"as_processes": True} if config.job.loaders else {}
+        run |= config.hardware.of_a_run(examples)
+        return {**shared, **as_processes, "held_out": held_out, "run": run}
+
+    def arm(name: str, asked: dict[str, Any], seeds: int) -> Arm:
+        groups = asked["run"]["protocol"].get("groups", 1)
+        helpers = groups * (1 + config.job.loaders) - 1 if config.job.loaders else 0
+        job = config.job
+        return Arm(name, asked, seeds, helpers=helpers, memory_mb=job.memory_mb, minutes=job.minutes)
 
     listed = [
-        Arm(arm_name(kind, batch_size), settings(kind, batch_size), config.seeds)
+        arm(arm_name(kind, batch_size), settings(kind, batch_size), config.seeds)
         for batch_size in config.batch_sizes
         for kind in config.kinds
     ]
     return listed + [
-        Arm(tuning_name(examples, rate), settings("plain", examples, rate), 1)
+        arm(tuning_name(examples, rate), settings("plain", examples, rate), 1)
         for examples in config.base_rates
         for rate in config.tuned_base_rates
     ]
@@ -150,14 +197,22 @@ def arms(config: Config) -> list[Arm]:
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
     from repro.papers.anil2018._learning import curves, last, train
+    from repro.papers.anil2018._real import train_by_processes
     from repro.papers.anil2018._tasks import pictures
 
     settings = arm.settings
-    task = pictures(context.data, settings["net"], held_out=settings["held_out"])
-    learned = train(task, settings["run"], seed, context)
     split = "validation" if settings["held_out"] else "test"
+    steps = {"updates": settings["run"]["updates"]}
+    if settings.get("as_processes"):
+        groups = settings["run"]["protocol"].get("groups", 1)
+        problem = {"name": context.data, "net": settings["net"], "held_out": settings["held_out"]}
+        problem["loaders"] = (1 + arm.helpers) // groups - 1
+        ended = train_by_processes(f"{pictures.__module__}:pictures", problem, settings["run"], seed, context)
+        return Result({name: ended.metrics[split][name] for name in ("error_percent", "loss")} | steps, ended.curves)
+    task = pictures(context.data, settings["net"], held_out=settings["held_out"], loaders=0)
+    learned = train(task, settings["run"], seed, context)
     found = {name: last(learned, split, name) for name in ("error_percent", "loss")}
-    return Result({**found, "updates": settings["run"]["updates"]}, curves(learned))
+    return Result({**found, **steps}, curves(learned))
 
 
 def figure(results: Results, config: Config) -> Drawing:

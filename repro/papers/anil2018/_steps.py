@@ -34,15 +34,25 @@ def curve_of(results: Results, arm: str, seed: int, split: str, metric: str) -> 
     return sorted((row["step"], row["value"]) for row in rows)
 
 
+def value_at(curve: Sequence[tuple[int, float]], step: float) -> float:
+    """What a curve of (step, value) has at ``step``, linear between evaluations; its first or last value outside."""
+    for (before, first), (after, second) in pairwise(curve):
+        if step <= before:
+            return first
+        if step < after:
+            return first + (second - first) * (step - before) / (after - before)
+    return curve[-1][1]
+
+
 def times_fewer(results: Results, arm: str, baseline: str, split: str, metric: str, steps: int) -> tuple[float, ...]:
     """How many times fewer steps ``arm`` needs to what ``baseline`` reaches after ``steps`` steps, seed by seed.
 
-    The steps until the baseline's last value over the steps until ``arm`` has it; 0 where ``arm`` never has.
+    ``steps`` over the steps until ``arm`` has the baseline's value there; 0 where ``arm`` never has.
     """
     found = []
     seeds = results.values(arm, metric).keys() & results.values(baseline, metric).keys()
     for seed in sorted(seeds):
-        target = curve_of(results, baseline, seed, split, metric)[-1][1]
+        target = value_at(curve_of(results, baseline, seed, split, metric), steps)
         needed = steps_to(curve_of(results, arm, seed, split, metric), target)
         found.append(steps / needed if needed < NEVER else 0.0)
     return tuple(found)

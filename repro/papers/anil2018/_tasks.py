@@ -3,9 +3,11 @@
 The leading underscore says that it is no experiment.
 """
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repro.codistill.task import Batch, Metrics, Task
+from repro.codistill.task import Batch, Metrics, Task, Wanted
 from repro.data import folders, sets, tables, texts
 from repro.data.hashed import hashed
 from repro.data.sets import ImageSet, hold_out
@@ -24,6 +26,7 @@ from repro.models.lstm_lm import LanguageModel
 from repro.models.mlp import mlp
 from repro.models.resnet import resnet
 from repro.training.inputs import flat_float
+from repro.training.keys import generator_seed
 
 EVALUATED_AT_ONCE = 2000
 
@@ -141,25 +144,73 @@ def _convolutional(name: str, net: Mapping[str, Any], held_out: int) -> Task:
     return replace(flat, model=Shaped)
 
 
-PROCESSES_AHEAD = 8
+LOADERS = 8
+PICTURES_A_PIECE = 512
+"""A larger batch is put together from pieces of so many: one of 16,384 takes 9.9 GB, and many are on their way."""
 
 
-def _from_folder(name: str, net: Mapping[str, Any], held_out: int) -> Task:
-    """Pictures of a folder; errors in per cent and loss on its val part, or on training pictures held out."""
+@dataclass(frozen=True)
+class InPieces:
+    """Batches of pictures in pieces that several processes prepare; up to one piece as `Pixels` has them."""
+
+    pixels: folders.Pixels
+    loaders: int
+
+    def __call__(self, rows: Tensor, key: int) -> tuple[Tensor, Tensor]:
+        return _joined(len(rows), (self.pixels(*piece) for piece in self._pieces(rows, key)))
+
+    def ahead(self, wanted: Iterable[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of all that is wanted, in order, each as if asked for alone."""
+        sizes: deque[int] = deque()
+
+        def pieces() -> Iterator[Wanted]:
+            for rows, key in wanted:
+                sizes.append(len(rows))
+                yield from self._pieces(rows, key)
+
+        prepared = folders.ahead(self.pixels, self.loaders)(pieces())
+        for first in prepared:
+            yield _joined(sizes.popleft(), chain([first], prepared))
+
+    def _pieces(self, rows: Tensor, key: int) -> list[Wanted]:
+        parts = rows.split(PICTURES_A_PIECE)
+        return [(part, generator_seed(key, "piece", number) if number else key) for number, part in enumerate(parts)]
+
+
+def _joined(size: int, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The next pieces, so many that they have ``size`` rows, as one; a single one as it is."""
+    x, y = next(pieces)
+    if len(y) == size:
+        return x, y
+    all_x, all_y = x.new_empty(size, *x.shape[1:]), y.new_empty(size)
+    filled = 0
+    while True:
+        all_x[filled : filled + len(y)], all_y[filled : filled + len(y)] = x, y
+        filled += len(y)
+        if filled == size:
+            return all_x, all_y
+        x, y = next(pieces)
+
+
+def _from_folder(name: str, net: Mapping[str, Any], held_out: int, loaders: int) -> Task:
+    """Pictures of a folder; errors in per cent and loss on its val part, or on training pictures held out.
+
+    ``loaders``: processes that read pictures ahead, for training and for every evaluation; 0: whoever learns reads.
+    """
     found = folders.load(name)
     split, judged = "test", found.val
     rows = torch.arange(len(found.train))
     if held_out:
         rows, held = hold_out(len(found.train), held_out, seed=0)
         split, judged = "validation", found.train.take(held)
-    pixels = folders.Pixels(found.train.take(rows), net["size"], training=True)
+    pixels = InPieces(folders.Pixels(found.train.take(rows), net["size"], training=True), loaders)
     middle = folders.Pixels(judged, net["size"], training=False)
 
     def evaluate(model: nn.Module) -> Metrics:
         device = next(model.parameters()).device
         wrong, total = 0, 0.0
         wanted = [(part, 0) for part in torch.arange(len(judged)).split(250)]
-        for x, y in folders.ahead(middle, 0)(wanted):
+        for x, y in folders.ahead(middle, loaders)(wanted):
             logits = model(x.to(device)).float().cpu()
             wrong += int((logits.argmax(1) != y).sum())
             total += float(F.cross_entropy(logits, y, reduction="sum"))
@@ -168,19 +219,22 @@ def _from_folder(name: str, net: Mapping[str, Any], held_out: int) -> Task:
     def model(seed: int) -> nn.Module:
         return resnet(len(found.classes), seed=seed, blocks=net["blocks"], width=net["width"])
 
-    return Task(model, len(rows), pixels, evaluate=evaluate, loader=folders.ahead(pixels, PROCESSES_AHEAD))
+    return Task(model, len(rows), pixels, evaluate=evaluate, loader=pixels.ahead)
 
 
-PICTURES: Mapping[str, Callable[[str, Mapping[str, Any], int], Task]] = {
-    "mlp": lambda name, net, held_out: images(name, tuple(net["hidden"]), held_out=held_out),
-    "convnet": _convolutional,
+PICTURES: Mapping[str, Callable[[str, Mapping[str, Any], int, int], Task]] = {
+    "mlp": lambda name, net, held_out, _: images(name, tuple(net["hidden"]), held_out=held_out),
+    "convnet": lambda name, net, held_out, _: _convolutional(name, net, held_out),
     "resnet": _from_folder,
 }
 
 
-def pictures(name: str, net: Mapping[str, Any], *, held_out: int = 0) -> Task:
-    """An image set and a net as the large-batch experiments' configs describe it."""
-    return PICTURES[net["kind"]](name, net, held_out)
+def pictures(name: str, net: Mapping[str, Any], *, held_out: int = 0, loaders: int = LOADERS) -> Task:
+    """An image set and a net as the large-batch experiments' configs describe it.
+
+    ``loaders``: processes that read ahead where pictures are files; others lie in memory.
+    """
+    return PICTURES[net["kind"]](name, net, held_out, loaders)
 
 
 @cache

@@ -1,11 +1,13 @@
 """Images at large batch (section 3.3, Figure 3) on a convolutional net: CIFAR-100, one comparison.
 
 As ``anil2018.image_batch``, at one batch: a small residual net with Goyal et al. 2017's recipe compressed to a few
-epochs, one group, one of two codistilled groups, and one group of twice the batch for as many steps.
+epochs, one group, one of two codistilled groups, and one group of twice the batch for as many steps. At scale
+``cluster``, for one GPU: a wider net, Goyal et al.'s 90 epochs, two batches, falling weight decay, and tuned rates.
 
 Departures: another net and other data, so no printed number is judged; few epochs; no augmentation, so that teachers
 and students see the same pictures; batch norm over a group's whole batch, where Goyal et al. take 32 a worker.
-Cost at scale ``paper``: 4 (one group) to 10 (two) minutes of one core a run.
+Cost at scale ``paper``: 4 (one group) to 10 (two) minutes of one core a run; at ``cluster`` 44 runs of one GPU, each an
+hour or so at a guess: nobody has run them.
 """
 
 from collections.abc import Sequence

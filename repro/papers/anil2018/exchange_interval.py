@@ -26,7 +26,7 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from repro.compare import Answer, Claim
+from repro.compare import Answer, Claim, NotRun
 from repro.experiment import Arm, Context, Result
 from repro.papers.anil2018._arms import Recipe, Section
 from repro.plots.drawing import Drawing
@@ -248,4 +248,22 @@ def claims(results: Results) -> Sequence[Answer]:
                 departures="the paper runs mostly two; that more teach more is our question",
             )
         )
-    return answers
+    return [*answers, *_beyond_reach(config)]
+
+
+def _beyond_reach(config: Config) -> list[Answer]:
+    """Why staleness as large as the paper's has no answer."""
+    updates, batch = config.training.updates, config.training.batch_size
+    latest = max(config.delays, default=0) + config.interval_steps
+    return [
+        NotRun(
+            "CO-20",
+            "not tried: of asynchronous workers, while copies of one synchronous worker codistil here; and the printed "
+            f"10,000 steps and more are longer than a whole run of {updates:,}",
+        ),
+        NotRun(
+            "CO-21.examples",
+            f"not tried: the oldest teachers here are {latest:,} steps of {batch} examples old, {latest * batch:,} "
+            f"examples, and a whole run has {updates * batch:,}; the same staleness in steps is CO-21.steps",
+        ),
+    ]

@@ -32,22 +32,25 @@ from repro.results import Results
 DATA = {"quick": "digits", "paper": "fashion-mnist", "cluster": "fashion-mnist"}
 PRINTED_DATA = "imagenet"
 NOT_RUN = ("CO-13", "CO-14", "CO-15")
-STEPS = {"two groups": 5250, "one group": 7250}  # of CO-13 and CO-14
-BURN_IN_STEPS = 3000  # of the two groups, in which they do not teach each other
 
 
 class Price(Section):
-    """What the ImageNet run is priced on: a cluster of the simulator's shelf, and money, an assumption, not a quote.
+    """What the section of ImageNet in ``config/cluster.yaml`` runs, and what it is priced on.
 
-    A100s are the newest devices on the shelf whose ResNet-50 steps are measured; from the peak of newer ones alone
-    the price would come out several times too low. Evaluation and the reading of pictures are not priced.
+    Every run has one device of a cluster of the simulator's shelf, which computes the batch of each of its groups in
+    parts. A100s are the newest devices on the shelf whose ResNet-50 steps are measured; from the peak of newer ones
+    alone the price would come out several times too low. Evaluation and the reading of pictures are not priced; money
+    is an assumption, not a quote.
     """
 
     cluster: str = "dgx-a100"
     workload: str = "resnet-50"
-    workers_per_group: PositiveInt = 64
-    batch_per_worker: PositiveInt = 256
+    steps: PositiveInt = 7249
+    batch_size: PositiveInt = 16384
+    examples_at_once: PositiveInt = 128
+    burn_in_steps: int = Field(3001, ge=0, description="in which two groups do not teach each other")
     interval_steps: PositiveInt = 50
+    kinds: tuple[_batch.Kind, ...] = ("plain", "twice", "codistilled", "codistilled_decay")
     usd_per_gpu_hour: PositiveFloat = 2.0
 
 
@@ -69,36 +72,39 @@ def figure(results: Results) -> Drawing:
     return _batch.figure(results, Config.model_validate(results.config))
 
 
-def cost_in_words(price: Price) -> str:
-    """GPU-hours and money of the paper's ImageNet comparison, as the simulator prices a step."""
-    from dataclasses import replace
-
+def gpu_hours(price: Price, kind: _batch.Kind) -> float:
+    """Hours that the one GPU of a run computes, as the simulator prices a part of a step."""
     from repro.papers.anil2018._steps import elapsed_s
     from simulation.costs import cost
     from simulation.description import load_cluster, load_workload
-    from simulation.protocols import Codistillation, Protocol, SyncSGD
+    from simulation.protocols import Codistillation, SyncSGD
 
-    cluster = load_cluster(price.cluster)
-    cluster = replace(cluster, device=replace(cluster.device, price_per_hour_usd=price.usd_per_gpu_hour))
-    within = SyncSGD(price.workers_per_group)
-    protocols: dict[str, Protocol] = {
-        "one group": within,
-        "two groups": Codistillation(2, within, price.interval_steps),
-    }
-    workload = load_workload(price.workload)
-    alone_s = cost(cluster, workload, within, price.batch_per_worker).step_s
-    said = []
-    for name, protocol in protocols.items():
-        priced = cost(cluster, workload, protocol, price.batch_per_worker)
-        hours = elapsed_s(STEPS[name], priced.step_s, alone_s, BURN_IN_STEPS) / 3600
-        gpu_hours = hours * priced.workers
-        money = gpu_hours * price.usd_per_gpu_hour
-        told = " and ".join(f"{1000 * step_s:.0f}" for step_s in sorted({alone_s, priced.step_s}))
-        said.append(
-            f"{name}: {STEPS[name]:,} steps of {told} ms on {priced.workers} "
-            f"{cluster.device.name}, {hours:.1f} h, {gpu_hours:,.0f} GPU-hours, {money:,.0f} USD"
-        )
-    return f"{'; '.join(said)} (simulated, at an assumed {price.usd_per_gpu_hour:g} USD a GPU-hour)"
+    cluster, workload = load_cluster(price.cluster), load_workload(price.workload)
+    parts = price.batch_size // price.examples_at_once
+
+    def step_s(protocol: Codistillation | SyncSGD) -> float:
+        return parts * cost(cluster, workload, protocol, price.examples_at_once).step_s
+
+    alone_s = step_s(SyncSGD(1))
+    if not kind.startswith("codistilled"):
+        return price.steps * alone_s * (2 if kind == "twice" else 1) / 3600
+    taught_s = step_s(Codistillation(2, SyncSGD(1), price.interval_steps * parts))
+    return 2 * elapsed_s(price.steps, taught_s, alone_s, price.burn_in_steps) / 3600
+
+
+def cost_in_words(price: Price) -> str:
+    """GPU-hours and money of all runs of the ImageNet comparison."""
+    from simulation.description import load_cluster
+
+    hours = {kind: gpu_hours(price, kind) for kind in price.kinds}
+    each = ", ".join(f"{_batch.KINDS[kind]} {found:,.0f}" for kind, found in hours.items())
+    total = sum(hours.values())
+    gpu = load_cluster(price.cluster).device.name
+    return (
+        f"{price.steps:,} steps of {price.batch_size:,} examples a group take, in hours of one {gpu} a run: {each}; "
+        f"{total:,.0f} GPU-hours in all, {total * price.usd_per_gpu_hour:,.0f} USD (simulated, at an assumed "
+        f"{price.usd_per_gpu_hour:g} USD a GPU-hour; evaluation and the reading of pictures are not priced)"
+    )
 
 
 def claims(results: Results) -> Sequence[Answer]:
