@@ -47,6 +47,7 @@ lint: $(STAMP)
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
 	mypy
 
 format: $(STAMP)
@@ -65,4 +66,4 @@ readme: $(STAMP)
 	python -m repro readme
 
 clean:
-	rm -rf results/quick paper_figures/quick report.html .snakemake
+	rm -rf results/quick paper_figures/quick report.html logs .snakemake
