@@ -1,6 +1,12 @@
 """The workflow as a user starts it: what reruns, what goes wrong, what a kill leaves."""
 
+import contextlib
+import errno
+import os
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,14 +156,36 @@ def test_a_data_set_that_nobody_knows_stops_the_workflow_before_anything_is_run(
     assert not (workflow.place / "results").exists()
 
 
-def test_a_second_workflow_in_the_same_place_is_refused(tossing):
-    (tossing.place / ".snakemake" / "locks").mkdir(parents=True)
-    lock = tossing.place / ".snakemake" / "locks" / "0.output.lock"
-    lock.write_text("results/quick/toy/coin/runs.csv\n")
-    done = tossing.shell(TOSS)
-    assert done.returncode != 0
-    assert "--unlock" in done.stdout
-    assert not (tossing.place / "results").exists()
+@contextlib.contextmanager
+def held(process: subprocess.Popen[str], pipe: Path) -> Iterator[None]:
+    """While some part of a process waits at the pipe."""
+    while True:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        try:
+            writing = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            assert error.errno == errno.ENXIO, error  # nobody reads it yet
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(writing)
+
+
+def test_a_second_workflow_in_the_same_place_is_refused_and_the_first_goes_on(tossing):
+    pipe = tossing.place / "hold"
+    os.mkfifo(pipe)
+    with tossing.begun(TOSS, TOY_HOLD="toss 1") as first:
+        with held(first, pipe):
+            second = tossing.shell(TOSS)
+            assert second.returncode != 0
+            assert "--unlock" in second.stdout
+            assert "Traceback" not in second.stdout
+        said, _ = first.communicate(timeout=600)
+        assert first.returncode == 0, said
+    assert set(numbers(tossing.place)) == {"runs.csv", "curves.csv", "shares.csv"}
+    assert "Nothing to be done" in tossing.shell(TOSS).stdout
 
 
 def test_the_environment_of_the_rules_is_what_make_installs():
