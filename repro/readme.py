@@ -15,7 +15,7 @@ from repro.data import sources
 from repro.errors import UserError
 from repro.files import read_csv, write_text
 from repro.papers.paper import citation_of, paper_named
-from repro.report import number
+from repro.report import number, standing
 from repro.runner import RESULTS
 
 PAGES = (Path("README.md"), RESULTS / "README.md")
@@ -159,11 +159,7 @@ def _table(rows: Iterable[compare.Row]) -> str:
 
 def _line(row: compare.Row) -> str:
     what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
-    printed = _interval(row.published, row.published_low, row.published_high)
-    if row.confidence == "unverified" and printed:
-        printed += ", unverified"
-    elif row.kind == "claim" and printed and row.verdict != "not_judged":
-        printed += ", not judged"  # what is judged is the claim in the row's words
+    printed = ", ".join(filter(None, (_interval(row.published, row.published_low, row.published_high), standing(row))))
     ours = f"{_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''}"
     mark = MARK.get(row.verdict, "·")
     cells = (
