@@ -14,6 +14,7 @@ SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist worksteal
 help:
 	@echo "make figures   run every experiment at scale quick; redraw all recorded figures and comparisons"
 	@echo "make paper     fetch the public data and run scale paper; goes on where it was stopped"
+	@echo "make cluster   run scale cluster on this machine: what needs GPUs (README.md has Slurm)"
 	@echo "make test      the tests          make lint    style and types"
 	@echo "make bench     speed and memory against their targets, into results/bench.csv"
 	@echo "make report    report.html: comparison and figures on one page"
@@ -21,8 +22,9 @@ help:
 	@echo "make clean     remove what scale quick made; recorded results and the environment stay"
 
 $(STAMP): requirements.txt requirements-dev.txt constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make figures PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make an environment with pip in it; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
@@ -47,6 +49,7 @@ lint: $(STAMP)
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
 	mypy
 
 format: $(STAMP)
@@ -65,4 +68,4 @@ readme: $(STAMP)
 	python -m repro readme
 
 clean:
-	rm -rf results/quick paper_figures/quick report.html .snakemake
+	rm -rf results/quick paper_figures/quick report.html logs .snakemake

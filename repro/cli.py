@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.errors import UserError
+from repro.logged import logged
 from simulation.errors import UserError as SimulatorError
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     # One thread unless told otherwise: runs go side by side, and the thread count changes the last bits.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        with logged(arguments.log):
+            return _status(arguments)
+    except UserError as error:  # no log can be kept there
+        print(f"repro: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    """Run the command; its exit status."""
     command: Callable[[argparse.Namespace], None] = arguments.command
     try:
         command(arguments)
@@ -44,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Reproductions of papers in which a model learns from another model.",
         epilog="'make figures' and 'make paper' run all of this for you; README.md tells more.",
     )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep what is said in this file too")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:

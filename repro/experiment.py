@@ -87,7 +87,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Context:
-    """What a run may use: its data set's name, needed folders, a folder of its own, device and precision.
+    """What a run may use: its data set's name, needed folders, a folder of its own, and the device.
 
     ``inputs`` maps the arm name of each need (``name.seed`` where the need names a seed) to the folder
     that its run left behind. ``work`` is this run's own folder: checkpoints while it runs, and whatever

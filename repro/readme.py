@@ -5,7 +5,7 @@ results/README.md has every row.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from repro.data import sources
 from repro.errors import UserError
 from repro.files import read_csv, write_text
 from repro.papers.paper import citation_of, paper_named
-from repro.report import number
+from repro.report import number, standing
 from repro.runner import RESULTS
 
 PAGES = (Path("README.md"), RESULTS / "README.md")
@@ -101,9 +101,9 @@ def table() -> str:
 def minutes() -> str:
     """Runs of every paper at scale paper, those on record and those still to do, and the minutes from timing.csv."""
     done: dict[str, tuple[int, float]] = {}
-    for meta, timing in _studies():
-        runs, seconds = done.get(str(meta["paper"]), (0, 0.0))
-        done[str(meta["paper"])] = runs + len(timing), seconds + sum(row["seconds"] for row in timing)
+    for study in results.studies(RESULTS / "paper"):
+        runs, seconds = done.get(str(study.meta["paper"]), (0, 0.0))
+        done[str(study.meta["paper"])] = runs + len(study.timing), seconds + sum(row["seconds"] for row in study.timing)
     scale = config.load(CONFIG)
     lines = [
         "| paper | runs on record | minutes of one core or GPU | runs to do | in |",
@@ -124,11 +124,11 @@ def minutes() -> str:
 def costs() -> str:
     """Minutes of every recorded study."""
     lines = ["| study | data | runs | minutes of one core or GPU | hardware |", "| --- | --- | ---: | ---: | --- |"]
-    for meta, timing in _studies():
-        hardware = "; ".join(sorted({str(row["hardware"]) for row in timing}))
-        taken = sum(row["seconds"] for row in timing) / 60
-        name = f"{meta['paper']}.{meta['experiment']}"
-        lines.append(f"| `{name}` | {meta['data']} | {len(timing)} | {taken:.0f} | {hardware} |")
+    for study in results.studies(RESULTS / "paper"):
+        hardware = "; ".join(sorted({str(row["hardware"]) for row in study.timing}))
+        taken = sum(row["seconds"] for row in study.timing) / 60
+        name = f"{study.meta['paper']}.{study.meta['experiment']}"
+        lines.append(f"| `{name}` | {study.data} | {len(study.timing)} | {taken:.0f} | {hardware} |")
     return "\n".join(lines) + "\n"
 
 
@@ -159,11 +159,7 @@ def _table(rows: Iterable[compare.Row]) -> str:
 
 def _line(row: compare.Row) -> str:
     what = f"{row.quantity}; {row.setting}" if row.setting else row.quantity
-    printed = _interval(row.published, row.published_low, row.published_high)
-    if row.confidence == "unverified" and printed:
-        printed += ", unverified"
-    elif row.kind == "claim" and printed and row.verdict != "not_judged":
-        printed += ", not judged"  # what is judged is the claim in the row's words
+    printed = ", ".join(filter(None, (_interval(row.published, row.published_low, row.published_high), standing(row))))
     ours = f"{_interval(row.ours, row.ours_low, row.ours_high)} {row.unit if row.ours is not None else ''}"
     mark = MARK.get(row.verdict, "·")
     cells = (
@@ -196,13 +192,6 @@ def _by_paper() -> dict[str, list[compare.Row]]:
     for row in _rows():
         found.setdefault(row.paper, []).append(row)
     return {paper: rows for paper, rows in found.items() if rows}
-
-
-def _studies() -> Iterator[tuple[Mapping[str, Any], list[dict[str, Any]]]]:
-    """Of every study on record at scale paper, what ``meta.json`` says and the times of the rows that count."""
-    for path in sorted((RESULTS / "paper").glob("*/*/meta.json")):
-        if (found := results.load(path.parent)) is not None:
-            yield found.meta, found.timing
 
 
 def _bench_rows() -> list[dict[str, Any]]:

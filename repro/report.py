@@ -56,7 +56,7 @@ def write_report(root: Path = Path()) -> Path:
         name: paper for name, paper in papers.items() if any(paper[part] for part in ("rows", "not_run", "figures"))
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"number": number, "prose": prose, "breakable": breakable}
+    environment.filters |= {"number": number, "standing": standing, "prose": prose, "breakable": breakable}
     template = environment.from_string(files("repro").joinpath("report.html.jinja").read_text(encoding="utf-8"))
     found = {row.verdict for paper in papers.values() for _, row in [*paper["rows"], *paper["not_run"]]}
     verdicts = [verdict for verdict in compare.VERDICTS if verdict in found]
@@ -77,6 +77,15 @@ def number(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def standing(row: compare.Row) -> str:
+    """Why the printed number beside ours is not what is judged; empty where it is, or where none is printed."""
+    if row.published is None and row.published_low is None and row.published_high is None:
+        return ""
+    if row.confidence == "unverified":
+        return "unverified"
+    return "not judged" if row.kind == "claim" and row.verdict != "not_judged" else ""  # the claim is, in its own words
 
 
 def prose(text: str) -> Markup:

@@ -9,7 +9,7 @@ within the folder ``results/<scale>/<paper>/<experiment>``; its digest says what
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,6 +144,17 @@ def load(folder: Path) -> Results | None:
     }
     chosen = [row for row in rows if row["hardware_class"] == speaks[row["arm"]]]
     return Results(folder, meta, sorted(chosen, key=_order), len(rows) - len(chosen))
+
+
+def studies(folder: Path) -> Iterator[Results]:
+    """Every study on record below a scale's folder, in the order of their names.
+
+    Raises:
+        UserError: files of another format, or damaged ones.
+    """
+    for path in sorted(folder.glob("*/*/meta.json")):
+        if (found := load(path.parent)) is not None:
+            yield found
 
 
 def recorded(folder: Path) -> dict[tuple[str, int], set[str]]:

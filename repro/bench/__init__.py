@@ -1,8 +1,8 @@
 """Speed and memory against stated targets: ratios against a yardstick timed beside it, in one run.
 
 Each module offers ``measure() -> list[Measurement]``; ``python -m repro bench`` runs all of them, or those whose names
-begin as asked, and writes ``results/bench.csv``. A module measures all of its rows. Rows of those not run stay as they
-are.
+begin as asked, and writes ``results/bench.csv``. Rows of a benchmark that was not measured stay as they are, be it that
+its module was not asked for or that this machine has not what it measures.
 """
 
 import importlib
@@ -24,13 +24,17 @@ RELATIONS = {">=": operator.ge, "<=": operator.le}
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured quantity. ``target`` reads ``>= 2.2`` or ``<= 60``; empty where none was set."""
+    """One measured quantity. ``target`` reads ``>= 2.2`` or ``<= 60``; empty where none was set.
+
+    ``hardware`` is what it was measured on, if that is another machine's.
+    """
 
     benchmark: str
     quantity: str
     value: float
     unit: str
     target: str = ""
+    hardware: str = ""
 
     @property
     def met(self) -> str:
@@ -58,18 +62,14 @@ def run_all(names: Sequence[str] = (), path: Path = BENCH) -> None:
 
 
 def _record(path: Path, found: Sequence[Measurement]) -> None:
-    """Replace the rows of all benchmarks whose first name (``training``, ``replay``) is among those found."""
-    measured = {m.benchmark.split(".")[0] for m in found}
+    """Replace the rows of the benchmarks that are among those found; another's rows stay, of the same module too."""
+    measured = {m.benchmark for m in found}
     rows_before = read_csv(path)[1] if path.exists() else []
-    kept = [row for row in rows_before if str(row["benchmark"]).split(".")[0] not in measured]
-    where = {
-        "hardware": machine.processor(),
-        "threads": os.environ.get("OMP_NUM_THREADS", "1"),
-        "commit": machine.commit(),
-    }
+    kept = [row for row in rows_before if row["benchmark"] not in measured]
+    where = {"threads": os.environ.get("OMP_NUM_THREADS", "1"), "commit": machine.commit()}
     new = [
         {"benchmark": m.benchmark, "quantity": m.quantity, "value": f"{m.value:.4g}", "unit": m.unit}
-        | {"target": m.target, "met": m.met}
+        | {"target": m.target, "met": m.met, "hardware": m.hardware or machine.processor()}
         | where
         for m in found
     ]

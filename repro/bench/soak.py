@@ -1,8 +1,8 @@
 """``soak.*``: the workflow at scale quick, killed by SIGKILL at random moments and started again, ends the same.
 
-Some papers' worth of experiments are run once in peace, then in a second copy of the repository that is killed, all
-processes of it at once, 50 times; whenever it gets to its end before that it begins anew. Every number on record is
-then compared byte for byte. Papers whose rows hold measured seconds have no place here.
+All experiments whose rows hold no measured seconds are run once in peace, then in a second copy of the repository that
+is killed, all processes of it at once, 50 times; whenever it gets to its end before that it begins anew. Every number
+on record and the comparison are then held against each other byte for byte.
 """
 
 import os
@@ -12,74 +12,135 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from repro import config
 from repro.bench import Measurement
 from repro.bench.workflow import fresh_copy, own_environment
+from repro.machine import ROOT
 
-TARGETS = ("hinton2015", "scaling", "werfel2005", "dettmers2017")
+TIMED = {
+    "anil2018.prediction_against_measurement",
+    "bucila2006.adult",
+    "bucila2006.adult_mimics",
+    "bucila2006.letters",
+    "bucila2006.letters_mimics",
+    "ren2022.cost",
+    "zhang2017.cpu_time",
+}
+"""Experiments that measure seconds: no two runs of them are alike."""
 KILLS = 50
 LIFE_S = (1.0, 40.0)
 SEED = 0
 
 
-def _start(copy: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "snakemake", *TARGETS]
-    return subprocess.Popen(
-        words, cwd=copy, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+@dataclass
+class Count:
+    """What befell the workflow that was killed."""
+
+    kills: int = 0  # that ended a workflow under way
+    amid_jobs: int = 0  # of these, while some job was making its files
+    ends: int = 0  # workflows that got to their end
 
 
-def _unlock(copy: Path, environment: dict[str, str]) -> None:
-    words = [sys.executable, "-m", "snakemake", "--unlock", *TARGETS]
-    subprocess.run(words, cwd=copy, env=environment, check=True, capture_output=True)
+def targets() -> list[str]:
+    """Every experiment of scale quick but the timed ones, as the workflow names them."""
+    sections = config.load(ROOT / "config" / "quick.yaml").sections()
+    return [f"{section.paper}_{section.experiment}" for section in sections if section.name not in TIMED]
 
 
-def _to_the_end(copy: Path, environment: dict[str, str]) -> None:
-    if _start(copy, environment).wait():
-        raise RuntimeError(f"the workflow in {copy} failed; run it there to see why")
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the repository with a cache of its own, and what its workflow is asked for."""
+
+    folder: Path
+    cache: Path
+    targets: Sequence[str]
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """A program in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=self.folder, env=own_environment(self.cache), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def workflow(self, *options: str) -> subprocess.Popen[bytes]:
+        return self.start("snakemake", *options, *self.targets)
+
+    def done(self, process: subprocess.Popen[bytes], timeout_s: float | None = None) -> None:
+        """Wait for a program's end.
+
+        Raises:
+            RuntimeError: it failed.
+            subprocess.TimeoutExpired: it has not ended in time.
+        """
+        if process.wait(timeout_s):
+            raise RuntimeError(f"{' '.join(map(str, process.args[1:]))} failed in {self.folder}")  # type: ignore[index]
+
+    def numbers(self) -> dict[str, bytes]:
+        """What is on record, but for how long it took and on what; and, once made, the comparison."""
+        results = self.folder / "results" / "quick"
+        found = [*results.glob("*/*/*.csv"), *results.glob("comparison.csv")]
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in found if path.name != "timing.csv"}
+
+    def finish(self) -> dict[str, bytes]:
+        """Run the workflow to its end and compare; the numbers then."""
+        self.done(self.workflow())
+        self.done(self.start("repro", "compare"))
+        return self.numbers()
 
 
-def _numbers(copy: Path) -> dict[str, bytes]:
-    """What is on record, but for how long it took and on what."""
-    found = sorted((copy / "results" / "quick").glob("*/*/*.csv"))
-    return {str(path.relative_to(copy)): path.read_bytes() for path in found if path.name != "timing.csv"}
+def killed_often(copy: Copy, kills: int, life_s: tuple[float, float]) -> Count:
+    """Start the workflow again and again, and kill it so often after a time drawn from ``life_s``."""
+    draw, count = random.Random(SEED), Count()
+    for left in reversed(range(kills)):
+        while True:
+            process = copy.workflow()
+            try:
+                copy.done(process, draw.uniform(*life_s))
+            except subprocess.TimeoutExpired:
+                break
+            count.ends += 1
+            for made in (copy.folder / "results" / "quick", copy.cache):
+                shutil.rmtree(made)
+        amid = any((copy.folder / ".snakemake" / "incomplete").glob("*"))  # Snakemake's own marks
+        os.killpg(process.pid, signal.SIGKILL)
+        killed = process.wait() == -signal.SIGKILL
+        count.kills += killed
+        count.amid_jobs += killed and amid
+        copy.done(copy.workflow("--unlock"))
+        print(f"soak: {left} kills left, {len(copy.numbers())} files on record", flush=True)
+    return count
 
 
-def killed_often(folder: Path, kills: int = KILLS) -> tuple[Path, int]:
-    """A copy whose workflow was killed so often and then ended; and how often it got to its end before."""
-    draw, ends = random.Random(SEED), 0
-    copy, environment = fresh_copy(folder / "killed"), own_environment(folder / "killed-cache")
-    while kills:
-        process = _start(copy, environment)
-        try:
-            if process.wait(timeout=draw.uniform(*LIFE_S)):
-                raise RuntimeError(f"the workflow in {copy} failed; run it there to see why")
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills -= 1
-            _unlock(copy, environment)
-            print(f"soak: {kills} kills left, {len(_numbers(copy))} files on record", flush=True)
-        else:
-            ends += 1
-            for left in (copy / "results" / "quick", folder / "killed-cache"):
-                shutil.rmtree(left)
-    _to_the_end(copy, environment)
-    return copy, ends
+def rows(targets: Sequence[str], kills: int = KILLS, life_s: tuple[float, float] = LIFE_S) -> list[Measurement]:
+    """The rows for these targets of the workflow.
+
+    Raises:
+        RuntimeError: a workflow failed that nobody had killed.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        calm, killed = (
+            Copy(fresh_copy(Path(temporary, name)), Path(temporary, f"{name}-cache"), targets)
+            for name in ("calm", "killed")
+        )
+        wanted = calm.finish()
+        count = killed_often(killed, kills, life_s)
+        found = killed.finish()
+    same = sum(found.get(name) == content for name, content in wanted.items())
+    return [
+        Measurement("soak.workflow", "kills of a workflow under way", count.kills, "kills", f">= {kills}"),
+        Measurement("soak.workflow", "of these, amid a job", count.amid_jobs, "kills"),
+        Measurement("soak.workflow", "workflows that ended", count.ends + 1, "workflows"),
+        Measurement(
+            "soak.workflow", "files byte for byte the same, comparison included", same, "files", f">= {len(wanted)}"
+        ),
+    ]
 
 
 def measure() -> list[Measurement]:
     """All rows of ``soak.*``."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        calm = fresh_copy(folder / "calm")
-        _to_the_end(calm, own_environment(folder / "calm-cache"))
-        killed, ends = killed_often(folder)
-        wanted, found = _numbers(calm), _numbers(killed)
-        same = sum(found.get(name) == content for name, content in wanted.items())
-    return [
-        Measurement("soak.workflow", "kills survived", KILLS, "kills", f">= {KILLS}"),
-        Measurement("soak.workflow", "workflows that ended", ends + 1, "workflows"),
-        Measurement("soak.workflow", "files on record, byte for byte the same", same, "files", f">= {len(wanted)}"),
-    ]
+    return rows(targets())

@@ -21,8 +21,8 @@ SIDE_BY_SIDE = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "work
 
 def fresh_copy(folder: Path) -> Path:
     """The repository's files in ``folder``, without anything of scale quick."""
-    ignored = shutil.ignore_patterns(".git", ".venv", ".snakemake", "quick", "__pycache__", ".*_cache", ".hypothesis")
-    return Path(shutil.copytree(ROOT, folder, ignore=ignored))
+    left_out = (".git", ".venv", ".snakemake", "quick", "logs", "__pycache__", ".*_cache", ".hypothesis")
+    return Path(shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*left_out)))
 
 
 def own_environment(cache: Path) -> dict[str, str]:

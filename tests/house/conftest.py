@@ -1,10 +1,12 @@
 """A place of its own for every test, and a paper that exists in tests only."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +72,20 @@ class Workflow:
             command, shell=True, cwd=self.place, env={**self.environment, **more},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+
+    @contextlib.contextmanager
+    def begun(self, command: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+        """The same, going on while the caller does something else; at the end it is killed if it still runs."""
+        process = subprocess.Popen(
+            command, shell=True, cwd=self.place, env={**self.environment, **more},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ SOURCES = sorted(path for room in ("repro", "simulation") for path in (ROOT / ro
 # other they have floors of their own.
 FLOORS = (
     {"repro", "repro.errors", "simulation"},
-    {"repro.files", "repro.machine"},
+    {"repro.files", "repro.logged", "repro.machine"},
     {"repro.published", "repro.plots", "repro.experiment"},
     {"repro.comparison_rows", "repro.results", "repro.config"},
     {"repro.compare", "repro.contrasts"},

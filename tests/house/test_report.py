@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from matplotlib.image import imread
 
 from repro import compare, report
 from repro.machine import ROOT
@@ -61,11 +62,22 @@ def test_backticks_become_code_and_nothing_is_let_through():
     assert report.breakable("a<b.c_d") == "a&lt;b.<wbr>c_<wbr>d"
 
 
+def test_a_printed_number_that_is_not_judged_says_so(page, rows):
+    claimed = [row for row in rows if row.kind == "claim" and row.published is not None and row.verdict == "holds"]
+    assert claimed
+    for row in claimed:
+        cells = page.read_text().partition(f'<td class="id">{report.breakable(row.id)}<br>')[2].partition("</tr>")[0]
+        assert '<span class="soft">not judged</span>' in cells, row.id
+
+
+BROWSE = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+
+
 def _measured(page, tmp_path, width, choice=""):
     probed = tmp_path / "probed.html"
     choose = f"<script>{choice}; apply();</script>" if choice else ""
     probed.write_text(page.read_text().replace("</body>", f"{choose}{PROBE}</body>"))
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},1200", "--dump-dom"]
+    command = [*BROWSE, f"--window-size={width},1200", "--dump-dom"]
     shown = subprocess.run([*command, probed.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
     found = re.search(r'id="found">([^<]*)<', shown)
     assert found, shown[-500:]
@@ -79,6 +91,29 @@ def test_nothing_runs_off_the_page_at_a_wide_and_at_a_narrow_width(page, rows, t
     assert found["width"] <= width
     assert found["rows"] == sum(row.verdict != "not_run" for row in rows)
     assert found["figures"] == len(list((ROOT / "paper_figures" / "paper").rglob("*.png")))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here to lay the page out")
+@pytest.mark.parametrize("width", [1400, 500])
+def test_a_screenshot_shows_a_page_within_its_margins(page, tmp_path, width):
+    picture = tmp_path / "page.png"
+    command = [*BROWSE, f"--window-size={width},1200", f"--screenshot={picture}", page.as_uri()]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    pixels = imread(picture)[..., :3]
+    assert pixels.shape == (1200, width, 3)
+    assert 0.02 < (pixels.mean(axis=2) < 0.5).mean() < 0.5, "ink on white, neither an empty page nor a dark one"
+    assert (pixels.min(axis=(1, 2)) < 0.5).sum() > 200, "lines of text all the way down"
+    assert pixels[:, -4:].min() > 0.95, "nothing is cut off by the right edge"
+    blue = (pixels[..., 2] > pixels[..., 0] + 0.2).any(axis=1)
+    assert blue.any(), "links or verdicts are coloured"
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here to lay the page out")
+def test_the_filter_by_paper_shows_its_rows_and_figures_alone(page, rows, tmp_path):
+    for paper in ("hinton2015", "werfel2005"):
+        found = _measured(page, tmp_path, 1400, f'document.getElementById("paper").value = "{paper}"')
+        assert found["rows"] == sum(row.paper == paper and row.verdict != "not_run" for row in rows) > 0
+        assert found["figures"] == len(list((ROOT / "paper_figures" / "paper" / paper).glob("*.png"))) > 0
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here to lay the page out")

@@ -1,9 +1,17 @@
 """The workflow as a user starts it: what reruns, what goes wrong, what a kill leaves."""
 
+import contextlib
+import errno
+import os
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
 
 from repro.bench.workflow import SIDE_BY_SIDE
 from repro.machine import ROOT
@@ -103,6 +111,22 @@ def test_neither_a_kill_nor_a_damaged_cache_changes_a_number(tossing):
     assert numbers(tossing.place) == after
 
 
+def test_what_a_failing_program_says_is_on_the_terminal_once_and_in_its_log(tossing):
+    own = tossing.place / "own.yaml"
+    own.write_text(own.read_text().replace("tosses: 5", "tosses: 5, trouble: raise"))
+    done = tossing.shell(TOSS)
+    assert done.returncode != 0
+    assert done.stdout.count("RuntimeError: the coin rolled away") == 1
+    log = (tossing.place / "logs" / "quick" / "toy_coin.log").read_text()
+    assert log.rstrip().endswith("RuntimeError: the coin rolled away")
+    own.write_text(own.read_text().replace(", trouble: raise", ""))
+    assert tossing.shell(TOSS).returncode == 0
+    log = (tossing.place / "logs" / "quick" / "toy_coin.log").read_text()
+    assert log.endswith("paper_figures/quick/toy/coin.png\n")
+    shutil.rmtree(tossing.place / "logs")
+    assert "Nothing to be done" in tossing.shell(f"{TOSS} -n").stdout
+
+
 def test_results_that_cannot_be_written_are_one_line(tossing):
     (tossing.place / "results").write_text("in the way")
     done = tossing.shell("python -m repro run toy.coin --config own.yaml")
@@ -132,14 +156,52 @@ def test_a_data_set_that_nobody_knows_stops_the_workflow_before_anything_is_run(
     assert not (workflow.place / "results").exists()
 
 
-def test_a_second_workflow_in_the_same_place_is_refused(tossing):
-    (tossing.place / ".snakemake" / "locks").mkdir(parents=True)
-    lock = tossing.place / ".snakemake" / "locks" / "0.output.lock"
-    lock.write_text("results/quick/toy/coin/runs.csv\n")
-    done = tossing.shell(TOSS)
-    assert done.returncode != 0
-    assert "--unlock" in done.stdout
-    assert not (tossing.place / "results").exists()
+@contextlib.contextmanager
+def held(process: subprocess.Popen[str], pipe: Path) -> Iterator[None]:
+    """While some part of a process waits at the pipe."""
+    while True:
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        try:
+            writing = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            assert error.errno == errno.ENXIO, error  # nobody reads it yet
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(writing)
+
+
+def test_a_second_workflow_in_the_same_place_is_refused_and_the_first_goes_on(tossing):
+    pipe = tossing.place / "hold"
+    os.mkfifo(pipe)
+    with tossing.begun(TOSS, TOY_HOLD="toss 1") as first:
+        with held(first, pipe):
+            second = tossing.shell(TOSS)
+            assert second.returncode != 0
+            assert "--unlock" in second.stdout
+            assert "Traceback" not in second.stdout
+        said, _ = first.communicate(timeout=600)
+        assert first.returncode == 0, said
+    assert set(numbers(tossing.place)) == {"runs.csv", "curves.csv", "shares.csv"}
+    assert "Nothing to be done" in tossing.shell(TOSS).stdout
+
+
+def test_the_environment_of_the_rules_is_what_make_installs():
+    environment = yaml.safe_load((ROOT / "workflow" / "environment.yaml").read_text())
+    python, _, pip = environment["dependencies"]
+    version = python.partition("=")[2]
+    pinned = []
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        requirement = Requirement(line) if "==" in line and not line.lstrip().startswith("#") else None
+        if requirement and (
+            not requirement.marker or requirement.marker.evaluate({"python_full_version": f"{version}.0"})
+        ):
+            pinned.append(f"{requirement.name}{requirement.specifier}")
+    asked = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("-")]
+    assert [line.partition("==")[0] for line in pip["pip"]] == asked
+    assert set(pip["pip"]) <= set(pinned)
 
 
 def test_tests_are_timed_as_make_runs_them():

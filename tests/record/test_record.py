@@ -1,20 +1,23 @@
 """What is on record must be what the programs make of it: chosen rates, figures, comparison, README."""
 
+import argparse
 import re
 import shlex
 import shutil
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
+from repro import cli as repro_cli
 from repro import comparison, config, readme, results, runner
-from repro.cli import _parser
+from repro.codistill import cli as codistill_cli
+from repro.codistill.settings import load_run
 from repro.errors import UserError
 from repro.experiment import module_of
 from repro.machine import ROOT
 from repro.papers.paper import Paper
 from repro.plots.save import save
+from simulation import cli as simulation_cli
 
 PAPER = config.load(ROOT / "config" / "paper.yaml")
 RECORDED = [s for s in PAPER.sections() if (ROOT / "results" / s.folder("paper") / "runs.csv").exists()]
@@ -101,25 +104,103 @@ def test_a_headline_that_is_no_row_is_named(monkeypatch):
         readme.headlines()
 
 
-def test_commands_of_the_readme_exist():
+def _commands() -> list[str]:
+    """What README.md and config/README.md tell to type, line by line."""
     text = (ROOT / "README.md").read_text() + (ROOT / "config" / "README.md").read_text()
-    commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
-    commands += re.findall(r"`((?:python -m repro|make) [^`]+)`", text)
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    checked = 0
-    for command in commands:
-        words = shlex.split(command.split("#")[0])
-        if words[:1] == ["make"]:
-            assert words[1] in targets, command
-            checked += 1
-        elif words[:3] == ["python", "-m", "repro"] and "PAPER.EXPERIMENT" not in words:
-            _parser().parse_args(words[3:])
-            checked += 1
-        elif words[:1] == ["snakemake"]:
-            for word in words[1:]:
-                if word.endswith(".png"):
-                    assert Path(ROOT, word).exists() or not RECORDED, command
-    assert checked >= 8
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines += re.findall(r"`((?:python -m |make |snakemake |git )[^`]+)`", text.replace("\n", " "))
+    return [line for line in lines if line.split("#")[0].strip()]
+
+
+def _parsed(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    """As the program itself reads its words; a name in capitals stands for one that the reader chooses."""
+    chosen = {"PAPER.EXPERIMENT": "hinton2015.mnist_students"}
+    try:
+        parser.parse_args([chosen.get(word, word) for word in words])
+    except SystemExit as stopped:
+        raise AssertionError(f"{parser.prog} refuses {' '.join(words)}") from stopped
+
+
+def _module(words: list[str]) -> None:
+    parser = {
+        "repro": repro_cli._parser,
+        "simulation": simulation_cli._parser,
+        "repro.codistill": codistill_cli._parser,
+    }
+    _parsed(parser[words[0]](), words[1:])
+    if words[0] == "repro.codistill":
+        assert load_run(ROOT / words[2])
+
+
+def _make(words: list[str]) -> None:
+    assert words[0] in re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def _snakemake(words: list[str]) -> None:
+    """Options are the program's own; a target is a rule or a figure of the scale asked for."""
+    from snakemake.cli import get_argument_parser
+
+    asked = get_argument_parser(profiles=[]).parse_args(["2" if word == "N" else word for word in words])
+    scale = dict(pair.split("=") for pair in asked.config or []).get("scale", "quick")
+    sections = config.load(ROOT / "config" / f"{scale}.yaml").sections()
+    rules = {"all", "report"} | {s.paper for s in sections} | {f"{s.paper}_{s.experiment}" for s in sections}
+    figures = {f"paper_figures/{s.folder('paper')}.png" for s in PAPER.sections()}
+    assert set(asked.targets) <= rules | figures
+    if asked.workflow_profile:
+        assert (ROOT / asked.workflow_profile / "config.yaml").exists()
+
+
+def _pip(words: list[str]) -> None:
+    assert words[:2] == ["install", "-r"]
+    assert (ROOT / words[2]).exists()
+
+
+def _git(words: list[str]) -> None:
+    assert words[0] == "restore"
+    assert (ROOT / words[1]).exists()
+
+
+def _python(words: list[str]) -> None:
+    assert words[0] == "-m"
+    _module(words[1:])
+
+
+def _torchrun(words: list[str]) -> None:
+    _module(words[words.index("-m") + 1 :])
+
+
+def _activate(words: list[str]) -> None:
+    assert words == [".venv/bin/activate"]
+
+
+PROGRAMS = {
+    "make": _make, "snakemake": _snakemake, "python": _python, "torchrun": _torchrun, "pip": _pip, "git": _git,
+    ".": _activate,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_a_command_of_the_readme_is_one_that_its_program_takes(command):
+    program, *words = shlex.split(command, comments=True)
+    assert program in PROGRAMS, "a program that this test does not know"
+    PROGRAMS[program](words)
+
+
+def test_every_kind_of_command_is_told():
+    assert {shlex.split(command, comments=True)[0] for command in _commands()} == set(PROGRAMS)
+
+
+def test_a_command_that_does_not_exist_is_seen():
+    for wrong in (
+        "make figure",
+        "snakemake hinton2016",
+        "snakemake --forse",
+        "python -m repro rum",
+        "pip install -r none",
+    ):
+        program, *words = wrong.split()
+        with pytest.raises((AssertionError, SystemExit)):
+            PROGRAMS[program](words)
 
 
 def test_the_runner_finds_nothing_missing_that_is_on_record():

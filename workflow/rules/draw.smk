@@ -36,6 +36,10 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
                 for section in sections
                 for kind in FIGURE_FILES
             ],
+        log:
+            f"logs/{scale.name}/draw_{name}.log",
+        conda:
+            ENVIRONMENT
         threads: 1
         params:
             names=[section.name for section in sections],
@@ -43,7 +47,7 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
             settings=settings(sections),
             sources=sources(sections),
         shell:
-            PYTHON + " draw {params.names} --config {params.config}"
+            f"{PYTHON} draw {{params.names}} --config {{params.config}}"
 
 
 # name of a scale -> (the scale, what must be complete first, whose change makes the comparison out of date)
@@ -69,10 +73,14 @@ for scale, files, sections in TO_COMPARE.values():
             ),
         output:
             comparison_path(scale),
+        log:
+            f"logs/{scale.name}/compare.log",
+        conda:
+            ENVIRONMENT
         threads: 1
         params:
             config=str(scale.path),
             settings=settings(sections),
             sources=[sources(sections), machine.sources_digest("repro.comparison")],
         shell:
-            PYTHON + " compare --config {params.config}"
+            f"{PYTHON} compare --config {{params.config}}"

@@ -10,7 +10,10 @@ from repro.comparison import comparison_path
 from repro.drawing import figure_path
 from repro.experiment import digest_of
 
-PYTHON = "python -m repro"
+# What a program says is kept in its rule's log too. The program does that: behind a pipe it would no longer know that
+# it speaks to a terminal, and show no progress.
+PYTHON = "python -m repro --log {log}"
+ENVIRONMENT = "../environment.yaml"  # looked at with --sdm conda only
 FIGURE_FILES = (".png", ".csv", ".txt")
 
 

@@ -9,11 +9,15 @@ rule report:
         "repro/report.html.jinja",
     output:
         "report.html",
+    log:
+        "logs/report.log",
+    conda:
+        ENVIRONMENT
     threads: 1
     params:
         sources=machine.sources_digest("repro.report"),
     shell:
-        PYTHON + " report"
+        f"{PYTHON} report"
 
 
 for paper, sections in RUN.papers.items():

@@ -7,7 +7,7 @@
 # restored by jobs of its own, whether or not it is on record.
 
 # A job's `threads` are its processes; Snakemake would let each of them compute with that many threads.
-RUN_IT = "OMP_NUM_THREADS=1 " + PYTHON + " run {params.name}"
+RUN_IT = f"OMP_NUM_THREADS=1 {PYTHON} run {{params.name}}"
 
 RUNS = {section.name: or_stop(RUN.runs, section) for section in RUN.sections()}
 TRAINED = {}  # section name -> files to wait for before its results are complete
@@ -99,6 +99,10 @@ for section in RUN.sections() if RUN.name == "quick" else []:
         output:
             runs_csv(RUN, section),
             [figure_path(RUN, section).with_suffix(kind) for kind in FIGURE_FILES],
+        log:
+            f"logs/quick/{identifier(section)}.log",
+        conda:
+            ENVIRONMENT
         threads: max(run.arm.processes for run in RUNS[section.name])
         params:
             settings=[
@@ -109,20 +113,24 @@ for section in RUN.sections() if RUN.name == "quick" else []:
             name=section.name,
             config=str(RUN.path),
         shell:
-            RUN_IT + " --config {params.config} --again --draw"
+            f"{RUN_IT} --config {{params.config}} --again --draw"
 
 
 for section, group, needed in JOBS:
 
+    job = f"{identifier(section)}_{group[0].arm.name}_{group[0].seed}".replace(".", "_")
+
     rule:
         name:
-            f"train_{identifier(section)}_{group[0].arm.name}_{group[0].seed}".replace(
-                ".", "_"
-            )
+            f"train_{job}"
         input:
             [ancient(path) for path in needed],
         output:
             [MADE[run.digest] for run in group],
+        log:
+            f"logs/{RUN.name}/{job}.log",
+        conda:
+            ENVIRONMENT
         threads: group[0].arm.processes + group[0].arm.helpers
         resources:
             gpu=1 if (group[0].arm.device or RUN.device) == "cuda" else 0,
@@ -135,5 +143,4 @@ for section, group, needed in JOBS:
             seeds=" ".join(str(run.seed) for run in group),
             config=str(RUN.path),
         shell:
-            RUN_IT
-            + " --arm {params.arm} --seed {params.seeds} --config {params.config} --restore"
+            f"{RUN_IT} --arm {{params.arm}} --seed {{params.seeds}} --config {{params.config}} --restore"

@@ -1,12 +1,14 @@
 """Tosses of minted coins: an experiment of milliseconds that keeps the contract of `repro.experiment`.
 
-`TOY_KILL=<arm> <seed>` in the environment makes that run end its own process, half-way, by SIGKILL.
+`TOY_KILL=<arm> <seed>` in the environment makes that run end its own process, half-way, by SIGKILL;
+`TOY_HOLD=<arm> <seed>` makes it wait, half-way, for the end of the pipe `hold` in the working folder.
 """
 
 import os
 import random
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +53,8 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     (context.work / "half").write_text("way", encoding="utf-8")
     if os.environ.get("TOY_KILL") == DONE[-1]:
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("TOY_HOLD") == DONE[-1]:
+        Path("hold").read_bytes()
     trouble = arm.settings.get("trouble")
     if trouble == "raise":
         raise RuntimeError("the coin rolled away")
