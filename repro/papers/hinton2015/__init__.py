@@ -19,8 +19,8 @@ PAPER = Paper(
         "KD-R06.fashion-mnist_against_hard",
         "KD-R06.fashion-mnist_against_smoothed",
         "KD-R06.fashion-mnist_recovered",
-        "KD-J21.k20_random",
+        "KD-J26.k20_random",
         "KD-J07.clusters20",
-        "KD-J22",
+        "KD-J27",
     ),
 )

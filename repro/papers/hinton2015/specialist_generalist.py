@@ -139,7 +139,7 @@ def claims(results: Results) -> Sequence[Answer]:
             seeds = sorted({seed for seed, of in rows if of == rival})
             answers.append(
                 Claim(
-                    f"KD-J21.k{count}_{rival}",
+                    f"KD-J26.k{count}_{rival}",
                     f"adjusted Rand index against superclasses, clusters of the covariance minus those of {name}",
                     tuple(rows[seed, "covariance"] - rows[seed, rival] for seed in seeds),
                     null=null,

@@ -112,7 +112,7 @@ def claims(results: Results) -> Sequence[Answer]:
     ]
     return [
         Claim(
-            f"KD-J23.{metric}_against_{rival}",
+            f"KD-J28.{metric}_against_{rival}",
             quantity,
             tuple(results.paired("full_soft", rival, metric)),
             unit="points",

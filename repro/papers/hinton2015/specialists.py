@@ -177,7 +177,7 @@ def claims(results: Results) -> Sequence[Answer]:
         add(f"KD-J07.{main}_against_{rival}", f"test accuracy minus that of {rival}",
             results.paired(main, rival, "accuracy"), main)  # fmt: skip
     slopes = [slope for _, slope in sorted(coverage_slopes(results, main).items())]
-    add("KD-J22", "slope of the relative gain against the number of covering specialists", slopes, main,
+    add("KD-J27", "slope of the relative gain against the number of covering specialists", slopes, main,
         "% a specialist")  # fmt: skip
     return answers
 
