@@ -15,7 +15,8 @@ model
     model's single number) lies outside it; else ``undecided``. A model never reproduces anything. Where no band
     is printed, a model may bring a relative error, declared before the run, that serves as one.
 not_run
-    ``not_run``: the experiment says so, has no runs on record, or nothing speaks to a printed result.
+    ``not_run``: the experiment says so, has no runs on record, or nothing speaks to a printed result; why not is
+    what the experiment, or its paper's ``beyond``, says.
 
 ``not_judged`` is a verdict of its own, for what is shown and must not pass for undecided: numbers of
 confidence ``unverified`` (whatever the kind), values on another data set than the paper's (of kind ``claim``:
@@ -24,6 +25,7 @@ own null and may cite any row. The reason for a verdict that is no judgement sta
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -34,7 +36,7 @@ from repro.published import Published, stem_of
 
 __all__ = [
     "COLUMNS", "KINDS", "VERDICTS", "Answer", "Claim", "Model", "NotRun", "Row", "Value",
-    "complete", "counts", "judge", "read", "t_interval", "write",
+    "complete", "counts", "judge", "read", "reason_beyond", "t_interval", "write",
 ]  # fmt: skip
 
 LEAST_SEEDS = 3  # for a value to count as reproduced
@@ -109,6 +111,8 @@ class NotRun:
 
 
 Answer = Value | Claim | Model | NotRun
+Reasons = Sequence[tuple[str, str]]  # a pattern over a printed row's words, and why no experiment speaks to such rows
+NOBODY_SPEAKS = "no experiment of this scale speaks to it"
 
 
 def t_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
@@ -185,25 +189,36 @@ def judge(
 
 
 def complete(
-    rows: Iterable[Row], published: Mapping[str, Published], waiting: Mapping[str, Sequence[str]]
+    rows: Iterable[Row],
+    published: Mapping[str, Published],
+    waiting: Mapping[str, Sequence[str]],
+    beyond: Mapping[str, Reasons],
 ) -> list[Row]:
     """A ``not_run`` row for each printed result that none of ``rows`` speaks to.
 
     ``waiting`` maps each paper of the scale to its experiments that have no run on record yet: one of them may speak
-    to it one day.
+    to it one day. ``beyond`` maps papers to why results are left to none of them.
     """
     spoken = {stem_of(row.id, published) for row in rows}
 
-    def reason(paper: str) -> str:
-        if not waiting[paper]:
-            return "no experiment of this scale speaks to it"
-        return f"no experiment on record speaks to it; not run yet: {', '.join(waiting[paper])}"
+    def reason(printed: Published) -> str:
+        if why := reason_beyond(printed, beyond.get(printed.paper, ())):
+            return why
+        if not waiting[printed.paper]:
+            return NOBODY_SPEAKS
+        return f"no experiment on record speaks to it; not run yet: {', '.join(waiting[printed.paper])}"
 
     return [
-        _not_run(printed.id, printed, reason(printed.paper))
+        _not_run(printed.id, printed, reason(printed))
         for printed in published.values()
         if printed.role == "result" and printed.paper in waiting and printed.id not in spoken
     ]
+
+
+def reason_beyond(printed: Published, reasons: Reasons) -> str | None:
+    """The reason of the first pattern found in ``<id> | <where> | <experiment> | <quantity> | <setting>``."""
+    told = f"{printed.id} | {printed.where} | {printed.experiment} | {printed.quantity} | {printed.setting}"
+    return next((reason for pattern, reason in reasons if re.search(pattern, told)), None)
 
 
 def _printed(answer: Answer, published: Mapping[str, Published]) -> Published:

@@ -10,6 +10,7 @@ from repro import compare, results, runner
 from repro.config import Scale, Section, validated
 from repro.errors import UserError
 from repro.experiment import BY_ARM, module_of
+from repro.papers.paper import paper_named
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
@@ -44,7 +45,7 @@ def compare_scale(scale: Scale) -> Iterator[str]:
             yield from _unasked(found, {run.digest for run in scale.runs(asked)})
         if found.passed_over:
             yield f"{folder}: {found.passed_over} rows do not count, being of other hardware than most"
-    rows += compare.complete(rows, published, waiting)
+    rows += compare.complete(rows, published, waiting, {paper: paper_named(paper).beyond for paper in waiting})
     if scale.name != "quick" and (old := sum(count for count, _ in aged)):
         yield (
             f"{old} of {sum(count for _, count in aged)} rows were made by other sources than today's; "

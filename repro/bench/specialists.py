@@ -70,7 +70,7 @@ def eq5() -> list[Measurement]:
     asked = consulted(generalist, sets)
     combine(generalist[:100], [a[:100] for a in answers], sets, asked[:100])  # touch everything once
     ours = min(cpu_seconds(lambda: combine(generalist, answers, sets, asked)) for _ in range(3))
-    everyone = cpu_seconds(lambda: combine(generalist, answers, sets, torch.ones_like(asked)))
+    everyone = min(cpu_seconds(lambda: combine(generalist, answers, sets, torch.ones_like(asked))) for _ in range(3))
     few = slice(0, YARDSTICK_CASES)
     sample = generalist[few], [a[few] for a in answers], sets, asked[few]
     found: list[np.ndarray] = []
@@ -81,7 +81,7 @@ def eq5() -> list[Measurement]:
     name = "specialists.eq5"
     return [
         Measurement(name, f"{CASES} cases, {CLASSES} classes, {SPECIALISTS} specialists", ours, "CPU-s", "<= 1.5"),
-        Measurement(name, "the same, every specialist asked in every case", everyone, "CPU-s"),
+        Measurement(name, "the same, every specialist asked in every case", everyone, "CPU-s", "<= 1.5"),
         Measurement(name, "ratio_to_scipy", ratio, "x", ">= 100"),
         Measurement(name, "largest KL from scipy's optimum", divergence, "nats", "<= 1e-6"),
     ]

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 class Paper:
     """``name`` is the package's; ``citation`` names authors, year and title; ``arxiv`` its number or empty.
 
-    ``headlines`` are the ids of the comparison's rows (``KD-M03.soft``) that README.md shows.
+    ``headlines`` are the ids of the comparison's rows (``KD-M03.soft``) that README.md shows. ``beyond`` says why no
+    experiment of this suite speaks to a printed result: pairs of a pattern and a reason (``repro.compare.complete``).
     """
 
     name: str
     citation: str
     arxiv: str = ""
     headlines: tuple[str, ...] = ()
+    beyond: tuple[tuple[str, str], ...] = ()
 
 
 def paper_named(name: str) -> Paper:

@@ -1,13 +1,16 @@
 """Small nets for language: arms, learning above the baselines' floor, and what is said of 8 bits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from repro import config, results, runner
+from repro.compare import judge
 from repro.machine import ROOT
 from repro.papers.botha2017 import languages, tagging
 from repro.papers.botha2017._arms import Config, arms, base_name, rate_name
+from repro.published import load
 
 TINY = "seeds: 2, sizes: [2, 3], reach: 0, base: {buckets: 100, dimension: 4}, buckets: [20], dimensions: [2], "
 TINY += "hidden: 16, rates: [0.5], linear: {buckets: [100], seeds: 2, penalties: [0.00001], epochs: 2}, "
@@ -26,6 +29,10 @@ def test_one_record_of_a_task(record):
     exact, coarse = (found.values("v100.d4", f"test_accuracy{bits}") for bits in ("", "_8bit"))
     assert answers["PS360.loss_languages"].differences == pytest.approx([coarse[s] - exact[s] for s in (0, 1)])
     assert answers["PS374.micro"].ours == tuple(coarse.values())
+    linear = found.values("linear.v100", "test_accuracy")
+    assert answers["PS365.languages.linear100"].differences == tuple(coarse[seed] - linear[seed] for seed in (0, 1))
+    swapped = replace(answers["PS365.languages.linear100"], differences=(-5.0, -6.0, -5.5))
+    assert judge(swapped, load(), same_data=False).verdict == "fails"
     panels = {row["panel"] for row in languages.figure(found).data}
     assert panels == {"buckets", "dimension", "size"}
     assert "docutils.parsers.rst.languages" in found.meta["data_sha256"]

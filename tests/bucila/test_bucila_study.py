@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from repro import config
 from repro.compare import judge
 from repro.errors import UserError
+from repro.machine import ROOT
 from repro.papers.bucila2006 import _figures, _fitting, _printed, _problems, _study, adult, adult_mimics, letters
 from repro.papers.bucila2006._arms import Cases, Mimic, MimicTraining, Sweep, Training
 from repro.published import load as load_published
+from repro.results import Results
 
 CASES = {"train": 100, "validation": 50, "test": 200, "pool": 1}
 
@@ -141,8 +144,36 @@ def test_mimics_and_their_claims(quick_results, adult_results):
     assert {row["method"] for row in drawing.data} == {"munge", "nbe", "random", "net"}
     answers = {answer.id: answer for answer in adult_mimics.claims(found)}
     assert set(answers) == {
-        "MC-H3.munge.adult", "MC-H3.nbe.munge.adult", "MC-H3.random.munge.adult", "MC-H4.adult", "MC-H3.random.adult",
+        "MC-H3.munge.adult", "MC-H3.nbe.munge.adult", "MC-H3.random.munge.adult", "MC-H3.random.adult",
+        "MC-H4.gain.adult",
     }  # fmt: skip
     small, large = (found.values(f"adult.munge.n{n}", "test_rmse") for n in (150, 6000))
     assert answers["MC-H3.munge.adult"].differences == tuple(large[s] - small[s] for s in sorted(small))
     assert _figures.TITLES.keys() >= {*adult.TASKS, *letters.TASKS}
+
+
+def test_figures_2_and_3_are_claimed_where_the_paper_says_so(tmp_path):
+    """NBE no better beyond 20,000 cases, MUNGE good from 100,000, and units that gain less and less."""
+    settings = config.load(ROOT / "config" / "paper.yaml").section("bucila2006.adult_mimics").config
+    rmse = {
+        "nbe.n4000": 0.40, "nbe.n20000": 0.35, "nbe.n100000": 0.36, "munge.n4000": 0.40, "munge.n100000": 0.31,
+        "munge.n400000": 0.30, "random.n100000": 0.45,
+        "units2": 0.50, "units8": 0.40, "units32": 0.33, "units128": 0.31,
+    }  # fmt: skip
+    rows = [
+        {"arm": f"adult.{arm}", "seed": seed, "test_rmse": value + 0.001 * seed}
+        for arm, value in rmse.items()
+        for seed in (0, 1)
+    ]
+    rows += [{"arm": "adult.reference", "seed": seed, "net_test_rmse": 0.33 + 0.001 * seed} for seed in (0, 1)]
+    found = Results(tmp_path, {"config": settings.model_dump(mode="json")}, rows)
+    answers = {answer.id: answer for answer in adult_mimics.claims(found)}
+    expected = {
+        "MC-H3.nbe.up_to": (-0.05, "less"), "MC-H3.nbe.beyond": (0.01, "greater"),
+        "MC-H3.munge.good": (-0.02, "less"), "MC-H3.munge.beyond": (-0.01, "less"),
+        "MC-H4.gain": (0.02, "greater"), "MC-H4.levelling": (-0.05, "less"),
+    }  # fmt: skip
+    for name, (difference, direction) in expected.items():
+        answer = answers[f"{name}.adult"]
+        assert answer.differences == pytest.approx((difference, difference)), name
+        assert (answer.direction, answer.null) == (direction, 0), name

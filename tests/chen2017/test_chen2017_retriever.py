@@ -62,6 +62,13 @@ def test_the_retriever_finds_beats_chance_and_its_control(record):
     assert {v for name, v in verdicts.items() if name.startswith("PS398.rivals")} == {"not_judged"}
     assert {v for name, v in verdicts.items() if name.endswith("wiki_search")} == {"not_run"}
     assert sum(name.startswith("PS403.") for name in verdicts) == 8
+    assert sum(name.startswith("PS404.") for name in verdicts) == 16
+    claims = {answer.id: answer for answer in retriever.claims(found)}
+    weights = found.paired("paragraphs.bigrams", "paragraphs.bm25_bigrams", "gold_at_5")
+    assert claims["PS404.bm25_bigrams_gold_paragraphs"].differences == tuple(weights)
+    words = found.paired("articles.unigrams", "articles.bm25", "answer_at_5")
+    assert claims["PS404.bm25_answer_articles"].differences == tuple(words)
+    assert judge(claims["PS404.cosine_gold_paragraphs"], PRINTED, same_data=False).verdict != "not_judged"
     drawing = retriever.figure(found)
     assert len(drawing.data) == 2 * len(retriever.METHODS) * 4
     assert "Wikipedia" not in drawing.caption  # the printed number is of other questions

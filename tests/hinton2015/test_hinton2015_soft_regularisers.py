@@ -103,6 +103,7 @@ def test_claims_hold_the_end_of_soft_targets_against_labels_stopped_early(tmp_pa
     expected = {
         "KD-R04.digits_falls": (-2.0, -10.0),
         "KD-R06.digits_stays": (-1.0, 0.0),
+        "KD-R06.digits_stays_better": (1.0, 10.0),
         "KD-R06.digits_against_hard": (24.0, 16.0),
         "KD-R06.digits_against_smoothed": (18.0, 14.0),
         "KD-R06.digits_recovered": (9.0, 6.0),  # of 500: 120 of 150 errors regained, 80 of 100

@@ -262,14 +262,25 @@ def test_not_run_says_why() -> None:
 
 def test_complete_adds_the_results_nobody_spoke_to() -> None:
     rows = [judge(Value("P-1.soft", (60.0,)), PUBLISHED), judge(NotRun("P-2", "x"), PUBLISHED)]
-    added = compare.complete(rows, PUBLISHED, {"p1": []})
+    added = compare.complete(rows, PUBLISHED, {"p1": []}, {})
     assert [row.id for row in added] == ["P-3", "P-4", "P-1.part"]  # no setting, no other paper
     assert {(row.kind, row.verdict) for row in added} == {("not_run", "not_run")}
     assert {row.departures for row in added} == {"no experiment of this scale speaks to it"}
-    assert compare.complete(rows + added, PUBLISHED, {"p1": []}) == []
-    assert compare.complete([], PUBLISHED, {}) == []
-    later = compare.complete(rows, PUBLISHED, {"p1": ["churn", "tails"]})
+    assert compare.complete(rows + added, PUBLISHED, {"p1": []}, {}) == []
+    assert compare.complete([], PUBLISHED, {}, {}) == []
+    later = compare.complete(rows, PUBLISHED, {"p1": ["churn", "tails"]}, {})
     assert {row.departures for row in later} == {"no experiment on record speaks to it; not run yet: churn, tails"}
+
+
+def test_a_paper_says_why_results_are_left_to_nobody() -> None:
+    reasons = ((r"^P-3\b", "private data"), ("^P-", "a rival's number"))
+    added = compare.complete([], PUBLISHED, {"p1": ["churn"]}, {"p1": reasons})
+    why = {row.id: row.departures for row in added}
+    assert why["P-3"] == "private data"  # the first that fits, whatever may still be run
+    assert {why[name] for name in why if name != "P-3"} == {"a rival's number"}
+    (printed,) = (row for row in PUBLISHED.values() if row.id == "P-3")
+    assert compare.reason_beyond(printed, ((printed.quantity, "its quantity"),)) == "its quantity"
+    assert compare.reason_beyond(printed, (("no such words", "x"),)) is None
 
 
 # --- comparison.csv

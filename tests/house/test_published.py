@@ -34,8 +34,8 @@ def complaint(path: Path) -> str:
     return message
 
 
-# Formulas and findings without a number: claims alone are held against them.
-IN_WORDS = {"KD-E01", "KD-J21", "KD-J22", "KD-J23", "KD-J25"}
+# Formulas, clusters and findings without a number: claims alone are held against them.
+IN_WORDS = {"KD-E01", *(f"KD-J{k}" for k in (21, 22, 23, 25, 26, 27, 28))}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -87,6 +87,16 @@ def test_the_simulators_rows_come_in_under_a_name_of_their_own() -> None:
 def test_known_numbers(name: str, value: float | None, low: float | None, high: float | None) -> None:
     row = PRINTED[name]
     assert (row.value, row.low, row.high) == (value, low, high)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "count"),
+    [("KD-J21", "Tea party", 5), ("KD-J22", "Bridge", 5), ("KD-J23", "Toyota Corolla E100", 4)],
+)
+def test_the_clusters_of_table_2_keep_their_ids(name: str, first: str, count: int) -> None:
+    assert PRINTED[name].where == "Table 2"
+    classes = PRINTED[name].setting.split("; ")
+    assert (classes[0], len(classes)) == (first, count)
 
 
 @pytest.mark.parametrize("name", [f"KD-M{k:02d}" for k in (1, 2, 3, 7, 8, 10, 11, 12, 13, 15)])

@@ -160,7 +160,7 @@ def test_central_differences_are_antithetic_pairs():
             torch.testing.assert_close(value, ahead[name] * float((forth + behind).sum() / (2 * forth.sum())))
 
 
-@pytest.mark.parametrize("kind", [WeightPerturbation, ActivityPerturbation])
+@pytest.mark.parametrize("kind", [WeightPerturbation, ActivityPerturbation, Backprop])
 def test_with_one_block_patch_and_group_local_losses_change_nothing_to_the_last_bit(kind):
     net = nets.local_mixer(blocks=1, patches=1, channels=16, groups=1, side=8, colours=1, classes=10)
     generator = torch.Generator().manual_seed(0)

@@ -9,14 +9,15 @@ from importlib.metadata import version
 import pytest
 
 from repro import cli as repro_cli
-from repro import comparison, config, readme, results, runner
+from repro import compare, comparison, comparison_rows, config, readme, results, runner
 from repro.codistill import cli as codistill_cli
 from repro.codistill.settings import load_run
 from repro.errors import UserError
 from repro.experiment import module_of
 from repro.machine import ROOT
-from repro.papers.paper import Paper
+from repro.papers.paper import Paper, paper_named
 from repro.plots.save import save
+from repro.published import load as load_published
 from simulation import cli as simulation_cli
 
 PAPER = config.load(ROOT / "config" / "paper.yaml")
@@ -38,14 +39,36 @@ def test_figures_are_redrawn_byte_for_byte(section, tmp_path):
         assert redrawn.with_suffix(suffix).read_bytes() == committed.with_suffix(suffix).read_bytes()
 
 
-@pytest.mark.skipif(not RECORDED, reason="nothing is on record at scale paper")
-def test_comparison_on_record_is_current(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "results" / "paper", tmp_path / "results" / "paper")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "cache"))
-    list(comparison.compare_scale(PAPER))
-    remade = (tmp_path / "results" / "paper" / "comparison.csv").read_bytes()
-    assert remade == (ROOT / "results" / "paper" / "comparison.csv").read_bytes()
+@pytest.fixture(scope="module")
+def remade(tmp_path_factory) -> Path:
+    """The comparison of scale ``paper`` made anew from what is on record."""
+    if not RECORDED:
+        pytest.skip("nothing is on record at scale paper")
+    folder = tmp_path_factory.mktemp("remade")
+    shutil.copytree(ROOT / "results" / "paper", folder / "results" / "paper")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("REPRO_CACHE", str(folder / "cache"))
+        list(comparison.compare_scale(PAPER))
+    return folder / "results" / "paper" / "comparison.csv"
+
+
+def test_comparison_on_record_is_current(remade):
+    assert remade.read_bytes() == (ROOT / "results" / "paper" / "comparison.csv").read_bytes()
+
+
+def test_every_printed_result_that_was_not_run_has_a_reason_of_its_own(remade):
+    rows = comparison_rows.read(remade)
+    assert any(row.verdict == "not_run" for row in rows)
+    assert [row.id for row in rows if compare.NOBODY_SPEAKS in row.departures] == []
+
+
+def test_every_reason_is_some_printed_result_s():
+    printed = [row for row in load_published().values() if row.role == "result"]
+    for paper in PAPER.papers:
+        left = [row for row in printed if row.paper == paper]
+        for pattern, reason in paper_named(paper).beyond:
+            assert any(compare.reason_beyond(row, paper_named(paper).beyond) == reason for row in left), pattern
 
 
 def test_rows_on_record_answer_todays_config():

@@ -52,6 +52,39 @@ def test_every_method_learns_at_the_rate_that_its_own_tuning_runs_chose(record):
     assert {"PS083.against_fg_a", "PS083.against_frozen"} <= set(rows)
 
 
+def test_train_errors_and_nets_of_one_group_are_answered_from_the_same_runs(tmp_path):
+    nets = [
+        {"name": "S-1-1", "channels": 8, "methods": ["bp", "fg_a", "wp8"], "rates": [0.1]},
+        {"name": "M-1-16", "channels": 8, "groups": 2, "methods": ["bp", "lg_fg_a"], "rates": [0.1]},
+    ]
+    course = {"epochs": 1, "tuning_epochs": 1}
+    settings = {"held_out": 10, "nets": [net | {"course": course} for net in nets]}
+    row = {"seed": 0, "test_cases": 200, "train_cases": 1000}
+    rows = [
+        {"arm": arm, "test_errors": errors, "train_errors": 10 * errors, **row}
+        for arm, errors in (
+            ("S-1-1.bp", 2),
+            ("S-1-1.fg_a", 8),
+            ("S-1-1.wp8", 9),
+            ("M-1-16.bp", 4),
+            ("M-1-16.lg_fg_a", 6),
+        )
+    ]
+    answers = {answer.id: answer for answer in mnist.claims(Results(tmp_path, {"config": settings}, rows))}
+    ours = {name: answer.ours for name, answer in answers.items() if "." not in name}
+    assert ours == {
+        "PS001": (1.0,), "PS002": (2.0,), "PS017": (1.0,), "PS018": (2.0,),  # BP, and LG-BP with one group
+        "PS065": (4.0,), "PS066": (8.0,), "PS081": (4.0,), "PS082": (8.0,),  # FG-A and LG-FG-A
+        "PS003": (2.0,), "PS004": (4.0,), "PS083": (3.0,), "PS084": (6.0,),
+    }  # fmt: skip
+    assert answers["PS018"].setting == "LG-BP, S-1-1, which is BP with one block, patch and group"
+    printed = load()
+    for test_row in mnist.PRINTED.values():
+        train_row = printed[f"PS{int(test_row[2:]) + 1:03d}"]
+        assert (printed[test_row].quantity, train_row.quantity) == ("test error", "train error")
+        assert train_row.setting == printed[test_row].setting
+
+
 def test_a_rate_that_diverges_loses_the_search_and_does_not_end_it(tmp_path):
     settings = {
         "net": {"blocks": 1, "patches": 1, "channels": 8, "groups": 1}, "method": "bp", "train_cases": 200,

@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from repro import config
+from repro.bench import specialists as bench
 from repro.bench.specialists import by_scipy, problem
+from repro.compare import judge
 from repro.distill.combine import combine, consulted
 from repro.distill.covariance import covariance
 from repro.errors import UserError
@@ -18,9 +20,10 @@ from repro.models.convnet import convnet
 from repro.papers.hinton2015 import _specialist_clusters as agreements
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015 import _specialist_runs as runs
-from repro.papers.hinton2015 import specialist_dustbin, specialist_generalist, specialists
+from repro.papers.hinton2015 import specialist_dustbin, specialist_generalist, specialist_overfitting, specialists
 from repro.papers.hinton2015._nets import image_set
 from repro.papers.hinton2015._specialist_arms import Specialists
+from repro.published import load
 from repro.results import Results
 from repro.training.checkpoint import write_tensors
 from repro.training.inputs import channel_statistics
@@ -142,6 +145,64 @@ def test_slope_of_the_gain_is_the_weighted_regression(tmp_path, monkeypatch):
     assert found == {0: pytest.approx(np.polyfit(range(4), relative, 1, w=np.sqrt(cases))[0])}
 
 
+def test_a_law_of_covering_specialists_is_held_against_sets_at_random(tmp_path, monkeypatch):
+    section = config.load(ROOT / "config" / "paper.yaml").section("hinton2015.specialists").config
+    rises = {"clusters20": (1, 2), "random20": (3, 1), "full_soft20": (2, 2)}
+    rows = [
+        {"arm": arm, "seed": s, "covering": i, "cases": 100, "generalist_right": 100, "gained": rises[arm][s] * i}
+        for arm in rises
+        for s in (0, 1)
+        for i in range(5)
+    ]
+    monkeypatch.setattr(Results, "table", lambda self, name: rows)
+    found = specialists.claims(Results(tmp_path, {"config": section.model_dump(mode="json")}, []))
+    slopes = {a.id: a.differences for a in found if a.id.startswith("KD-J27")}
+    assert slopes["KD-J27"] == pytest.approx((1, 2))
+    assert slopes["KD-J27.full_soft"] == pytest.approx((2, 2))
+    assert slopes["KD-J27.against_random"] == pytest.approx((-2, 1))
+
+
+def test_specialists_that_lose_their_own_cases_say_nothing_of_over_fitting(tmp_path, monkeypatch):
+    section = config.load(ROOT / "config" / "paper.yaml").section("hinton2015.specialist_overfitting").config
+    last = section.specialists.training.epochs
+    train = {"dustbin": (90, 90, 90), "full": (70, 90, 88), "full_soft": (85, 91, 89)}  # from 80, by seed
+    test = {"dustbin": (50, 60, 62), "full": (40, 68, 69), "full_soft": (45, 70, 69)}  # from 70
+    curves = [
+        {"arm": kind, "seed": s, "epoch": epoch, "split": split, "metric": "conditional", "value": value}
+        for split, start, ends in (("train", 80, train), ("test", 70, test))
+        for kind, values in ends.items()
+        for s, end in enumerate(values)
+        for epoch, value in ((0, start), (last, end))
+    ]
+    rows = [
+        {"arm": kind, "seed": s, "conditional": end, "others": end + 1}
+        for kind, values in test.items()
+        for s, end in enumerate(values)
+    ]
+    monkeypatch.setattr(Results, "curves", curves)
+    meta = {"config": section.model_dump(mode="json"), "scale": "paper", "data": "cifar-100"}
+    found = {a.id: a for a in specialist_overfitting.claims(Results(tmp_path, meta, rows))}
+    assert found["KD-J28.overfitting"].differences == (-2, -1)
+    assert found["KD-J28.conditional_against_full"].differences == (2, 0)  # of the first, 85 against 70 do not count
+    assert "2 of 3 generalists" in found["KD-J28.conditional_against_full"].setting
+    assert found["KD-J28.conditional_against_dustbin"].differences == (-5, 10, 7)
+    assert found["KD-J28.others_against_full"].differences == (5, 2, 0)
+    assert "in 1 of 3 training cases were lost too" in found["KD-J28.others_against_full"].departures
+
+
+def test_the_generalist_is_claimed_above_sixty_per_cent(tmp_path, monkeypatch):
+    rows = [
+        {"arm": "generalist", "seed": s, "accuracy": right, "multiply_adds": 21_604_416, "precision": "float32"}
+        for s, right in enumerate((59.0, 58.9))
+    ]
+    monkeypatch.setattr(Results, "table", lambda self, name: [])
+    meta = {"config": generalist_config().model_dump(mode="json")}
+    claim = specialist_generalist.claims(Results(tmp_path, meta, rows))[0]
+    assert (claim.id, claim.null, claim.direction, claim.differences) == ("KD-J05.above60", 60, "greater", (59.0, 58.9))
+    assert claim.setting == "21.6 M multiply-adds, float32"
+    assert judge(claim, load()).verdict == "fails"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -222,6 +283,14 @@ def test_the_bench_s_yardstick_solves_the_same_problem():
     sample = generalist[few], [a[few] for a in answers], sets, consulted(generalist, sets)[few]
     theirs, ours = torch.from_numpy(by_scipy(*sample)), combine(*sample)
     assert float((ours * (ours / theirs).log()).sum(1).max()) < 1e-5
+
+
+def test_both_cases_of_the_bench_have_the_target(monkeypatch):
+    monkeypatch.setattr(bench, "CASES", 20)
+    monkeypatch.setattr(bench, "YARDSTICK_CASES", 2)
+    usual, everyone = bench.eq5()[:2]
+    assert everyone.quantity == "the same, every specialist asked in every case"
+    assert usual.target == everyone.target == "<= 1.5"
 
 
 def test_errors_between_classes_count_both_ways_and_right_answers_do_not():

@@ -153,7 +153,7 @@ def test_recorded_runs_make_claims_and_a_figure(record):
     assert sorted(large) == sorted(control) == [0, 1]
     assert all(large[seed][400] == control[seed][400] for seed in large)  # where both sweeps meet
     rows = {row.id: row for row in (judge(a, load(), same_data=False) for a in data_size.claims(results))}
-    assert rows["PS300"].verdict == "not_run"
+    assert {load()[name.split(".")[0]].id for name in rows} == {"PS304"}  # nothing is said to JFT's own numbers
     assert rows["PS304.digits.large.epochs"].verdict == "holds"  # three updates teach nothing
     gained = [data_size.slope(points) for points in large.values()]
     assert rows["PS304.digits.large.slope"].ours == pytest.approx(np.mean(gained))

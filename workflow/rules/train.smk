@@ -133,10 +133,10 @@ for section, group, needed in JOBS:
             ENVIRONMENT
         threads: group[0].arm.processes + group[0].arm.helpers
         resources:
+            **({"runtime": group[0].arm.minutes} if group[0].arm.minutes else {}),
             gpu=1 if (group[0].arm.device or RUN.device) == "cuda" else 0,
             cpus_per_task=group[0].arm.processes + group[0].arm.helpers,
             mem_mb=group[0].arm.memory_mb or 2000 * group[0].arm.processes,
-            **({"runtime": group[0].arm.minutes} if group[0].arm.minutes else {}),
         params:
             name=section.name,
             arm=group[0].arm.name,

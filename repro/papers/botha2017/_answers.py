@@ -1,7 +1,8 @@
 """The answers that both tasks share."""
 
 from repro.compare import Answer, Claim
-from repro.papers.botha2017._arms import Config, base_name
+from repro.contrasts import minus
+from repro.papers.botha2017._arms import Config, base_name, linear_name
 from repro.results import Results
 
 WORST_LOSS = 0.2  # points that 8 bits may cost
@@ -44,4 +45,21 @@ def eight_bits(results: Results, name: str) -> list[Answer]:
             published=None,
             published_high=3.0,
         ),
+    ]
+
+
+def against_linear(results: Results, name: str) -> list[Answer]:
+    """The base net from 8 bits beside linear classifiers of the same n-grams, in as many buckets and in many more."""
+    config = Config.model_validate(results.config)
+    net = results.values(base_name(config), "test_accuracy_8bit")
+    return [
+        Claim(
+            f"PS365.{name}.linear{buckets}",
+            "test accuracy, net from 8 bits minus a linear classifier on the same n-grams, same seed",
+            tuple(minus(net, results.values(linear_name(buckets), "test_accuracy")).values()),
+            setting=f"net of {config.base.buckets} buckets, linear classifier of {buckets}",
+            unit="points",
+            departures="the paper prints no linear classifier: a control of ours",
+        )
+        for buckets in config.linear.buckets
     ]

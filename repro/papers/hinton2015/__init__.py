@@ -19,8 +19,13 @@ PAPER = Paper(
         "KD-R06.fashion-mnist_against_hard",
         "KD-R06.fashion-mnist_against_smoothed",
         "KD-R06.fashion-mnist_recovered",
-        "KD-J21.k20_random",
+        "KD-J26.k20_random",
         "KD-J07.clusters20",
-        "KD-J22",
+        "KD-J27",
+    ),
+    beyond=(
+        ("^KD-J(04|05|08) ", "JFT is private; what specialists gain is asked on CIFAR-100 (KD-J06, KD-J07)"),
+        ("^KD-J4-", "JFT is private; the gain by covering specialists is asked on CIFAR-100 (KD-J27)"),
+        ("^KD-J2[123] ", "JFT is private; CIFAR-100's classes are clustered instead (KD-J26)"),
     ),
 )

@@ -333,5 +333,6 @@ def _claims_of(task: Task, results: Results, config: Config, least_share: float)
             ours(minus(students["ensemble"], students["one"])),
             setting=setting,
             unit="points",
+            departures="the net distilled from one member has the rates tuned for students of the ensemble",
         ),
     ]

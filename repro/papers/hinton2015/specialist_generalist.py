@@ -13,9 +13,11 @@ the paper, stands beside it): a generalist that is right in most cases, where JF
 classes so little that each column is little but its own variance, and k-means sets single columns apart from all the
 others. The generalist sees ``held_out`` training cases never; all tuning of section 5 is done on them. Its epoch is
 fixed. Errors are counted on the test cases, since on those it learned from it hardly errs; no other number
-depends on them. Right answers are left out, for they set every class apart.
+depends on them. Right answers are left out, for they set every class apart. The generalist is smaller than it might be:
+21.6 million multiply-adds in float32 at scale ``paper``, where 50 million in bf16 were meant for a processor that
+computes in it; that it is right in more than 60 % of the test cases, as was meant too, is claimed (KD-J05.above60).
 
-Cost at scale ``paper``: about 25 minutes of one core a generalist in float32 (AVX2), 3 generalists.
+Cost at scale ``paper``: 33 to 38 minutes of one core a generalist in float32 (AVX2), 3 generalists.
 """
 
 from collections.abc import Sequence
@@ -32,6 +34,7 @@ from repro.results import Results
 from repro.training.settings import NO_DROPOUT, NO_NORMS, Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
+LEAST_ACCURACY = 60.0  # per cent of the test cases: a generalist worth specialising
 CLUSTERS_OF = {
     "covariance": "covariance",
     "errors": "true errors",
@@ -125,7 +128,17 @@ def figure(results: Results) -> Drawing:
 
 def claims(results: Results) -> Sequence[Answer]:
     config = Config.model_validate(results.config)
-    answers: list[Answer] = []
+    answers: list[Answer] = [
+        Claim(
+            f"KD-J05.above{LEAST_ACCURACY:g}",
+            "the generalist's test accuracy",
+            tuple(results.values("generalist", "accuracy").values()),
+            null=LEAST_ACCURACY,
+            setting=_size(results),
+            unit="%",
+            departures=f"{_specialist_arms.NOT_JFT}; less than half of the multiply-adds that were meant",
+        )
+    ]
     for count in config.counts:
         for rival, name, null in (
             ("random", "classes dealt at random", 0.0),
@@ -139,7 +152,7 @@ def claims(results: Results) -> Sequence[Answer]:
             seeds = sorted({seed for seed, of in rows if of == rival})
             answers.append(
                 Claim(
-                    f"KD-J21.k{count}_{rival}",
+                    f"KD-J26.k{count}_{rival}",
                     f"adjusted Rand index against superclasses, clusters of the covariance minus those of {name}",
                     tuple(rows[seed, "covariance"] - rows[seed, rival] for seed in seeds),
                     null=null,
@@ -149,3 +162,9 @@ def claims(results: Results) -> Sequence[Answer]:
                 )
             )
     return answers
+
+
+def _size(results: Results) -> str:
+    """The generalists' multiply-adds a case and number format."""
+    counts, formats = (results.values("generalist", name).values() for name in ("multiply_adds", "precision"))
+    return "; ".join(sorted({f"{n / 1e6:.1f} M multiply-adds, {f}" for n, f in zip(counts, formats, strict=True)}))

@@ -14,8 +14,8 @@ The epoch is fixed, the test set is used once.
 Departures: the paper's MNIST hyper-parameters are not released: SGD with momentum 0.9, warm-up and a cosine schedule,
 no weight decay, no augmentation, tens of epochs and fewer; rates tuned on shorter runs than they are used for. All
 heads start at zero, local ones too. A weight that mixes tokens answers to the losses of its own token; the authors'
-program sums over all tokens. S/1/1 has one block, patch and group, so there LG-FG-x is FG-x, which a test holds to the
-last bit: those rows are not run twice.
+program sums over all tokens. S/1/1 has one block, patch and group, so there LG-x is x, which a test holds to the last
+bit: those rows are not run twice, and the runs of x answer them.
 
 Cost at scale ``paper``: 2 to 4 seconds of one core an epoch.
 """
@@ -42,6 +42,8 @@ PRINTED = {
     ("S/1/1", "lg_fg_w"): "PS073", ("M/1/16", "lg_fg_w"): "PS075",
     ("S/1/1", "lg_fg_a"): "PS081", ("M/1/16", "lg_fg_a"): "PS083",
 }  # fmt: skip
+# Where there is one block, patch and group, the one local loss is the loss.
+ALIKE_ALONE = {"bp": "lg_bp", "fg_w": "lg_fg_w", "fg_a": "lg_fg_a"}
 # What the paper says must show: test errors of the first less those of the second are below zero.
 ORDERINGS = (
     ("fg_a", "fg_w", "activities against weights"),
@@ -81,12 +83,11 @@ def claims(results: Results) -> Sequence[Answer]:
     config = Config.model_validate(results.config)
     answers: list[Answer] = []
     for net, method, arm in final_arms(config):
-        row = PRINTED.get((printed_name(net.name), method))
-        if row is None:
-            continue
-        cases = {r["seed"]: r["test_cases"] for r in results.rows if r["arm"] == arm}
-        ours = tuple(100 * e / cases[s] for s, e in results.values(arm, "test_errors").items())
-        answers.append(Value(row, ours, setting=f"{NAMES[method]}, {net.name}", unit="%", departures=DEPARTURES))
+        answers += _errors(results, PRINTED.get((printed_name(net.name), method)), arm, f"{NAMES[method]}, {net.name}")
+        if (net.blocks, net.patches, net.groups) == (1, 1, 1) and (same := ALIKE_ALONE.get(method)):
+            row = PRINTED.get((printed_name(net.name), same))
+            told = f"{NAMES[same]}, {net.name}, which is {NAMES[method]} with one block, patch and group"
+            answers += _errors(results, row, arm, told)
     for net in config.nets:
         for better, worse, what in ORDERINGS:
             row = PRINTED.get((printed_name(net.name), better))
@@ -102,4 +103,16 @@ def claims(results: Results) -> Sequence[Answer]:
                     unit="errors",
                 )
             )
+    return answers
+
+
+def _errors(results: Results, row: str | None, arm: str, setting: str) -> list[Answer]:
+    """Test error of an arm, and its train error in the row after: %."""
+    if row is None:
+        return []
+    answers: list[Answer] = []
+    for name, split in ((row, "test"), (f"PS{int(row.removeprefix('PS')) + 1:03d}", "train")):
+        cases = results.values(arm, f"{split}_cases")
+        ours = tuple(100 * errors / cases[seed] for seed, errors in results.values(arm, f"{split}_errors").items())
+        answers.append(Value(name, ours, setting=setting, unit="%", departures=DEPARTURES))
     return answers

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from repro.compare import Answer, Claim, NotRun, t_interval
+from repro.compare import Answer, Claim, t_interval
 from repro.experiment import BY_ARM, Arm, Context, Result
 from repro.papers.sun2017._laws import Points, fit_log, fit_power, fit_saturating, left_out_error, rms
 from repro.plots.drawing import Drawing, number_of
@@ -266,13 +266,8 @@ def _told(data: str, net: str, runs: list[dict[int, float]]) -> str:
 
 
 def claims(results: Results) -> Sequence[Answer]:
-    config, printed = Config.model_validate(results.config), load_published()
-    gains = printed_gains(printed)
-    answers: list[Answer] = [
-        NotRun(row.id, "JFT-300M is not public")
-        for row in printed.values()
-        if row.paper == "sun2017" and row.role == "result"
-    ]
+    config, gains = Config.model_validate(results.config), printed_gains(load_published())
+    answers: list[Answer] = []
     span = f"{config.sizes[0]:,} to {config.sizes[-1]:,} examples"
     for task in config.tasks:
         stem = f"{CLAIMED}.{task.data}"
