@@ -16,8 +16,8 @@ PAPER = Paper(
         ),
         (
             r"CIFAR-10 M/8/16",
-            "CIFAR-10 is not among this suite's data sets; the orderings are claimed of the same net on 5,000 images "
-            "of CIFAR-100 (PS061, PS069, PS077, PS085), where 100 passes over 50,000 are 17 hours of a core a run",
+            "CIFAR-10 is not among this suite's data sets; the orderings are claimed of the same net on CIFAR-100's "
+            "pictures (PS061, PS069, PS077, PS085), where 100 passes over all 50,000 are 17 hours of a core a run",
         ),
         ("^PS192 ", "the number of groups was not varied: each would be trained by every method at every rate"),
         (r" L-(BP|FA),", "local losses without groups were not trained; with groups: LG-BP"),
