@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 

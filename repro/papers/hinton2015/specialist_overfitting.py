@@ -105,8 +105,8 @@ def figure(results: Results) -> Drawing:
         "classes on labels, and the same with the generalist's soft targets among the other classes (section 6.1, "
         "where it is proposed and not run). Change of the share of cases right, with answers among the special "
         f"classes (left, middle) or among the others (right). 95 % t-intervals over n = {'/'.join(map(str, seeds))} "
-        f"generalists. With {told} of {len(begun)} generalists specialists of all kinds end with more of their training cases right "
-        "than at the start; in others the rate undid some training, which is not over-fitting. "
+        f"generalists. With {told} of {len(begun)} specialists of all kinds end with more of their training cases "
+        "right than at the start; with others the rate undid some training, which is not over-fitting. "
     )
     return Drawing(drawn, data, caption_of(results, text))
 
