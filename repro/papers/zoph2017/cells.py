@@ -21,7 +21,7 @@ Departures: another data set, nets of less than a hundredth of the multiply-adds
 the paper's 600 epochs without auxiliary head, dropped paths and cutout; a first convolution of stride
 ``stem_stride``. Random blocks add their sides, where the space also has concatenation: all of NASNet-A's add.
 NASNet-A was found by errors on CIFAR-10, whose images are not these.
-Cost at scale ``paper``: 50 to 65 CPU-seconds a run, 36 runs.
+Cost at scale ``paper``: about a CPU-minute a run, 72 runs.
 """
 
 from collections.abc import Sequence
