@@ -19,8 +19,9 @@ from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from repro.codistill.board import USER_ERROR
 from repro.codistill.settings import RunFile
-from repro.codistill.work import LOST, USER_ERROR
+from repro.codistill.work import LOST
 from repro.codistill.work import work as train
 from repro.errors import UserError
 

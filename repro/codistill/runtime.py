@@ -67,6 +67,7 @@ class GroupRun:
         self.curve: list[Point] = []
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=job.device)
         self.loss_updates = 0
+        self.batches: Iterator[Batch] = iter(())
         self._ahead: tuple[Batch, list[Tensor]] | None = None  # the next step's, with its teachers' mean predictions
 
         wanted = {"model": self.description} | {k: v for k, v in as_plain(run).items() if k not in PRIVATE}
@@ -123,7 +124,8 @@ class GroupRun:
         self.version += 1
 
     def close(self) -> None:
-        """Write what is waiting, and let go of the group's files."""
+        """Write what is waiting, and let go of the group's files and of the loader's processes."""
+        self.batches = iter(())
         if self.teachers is not None:
             self.teachers.close()
         if self.first:

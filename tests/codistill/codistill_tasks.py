@@ -20,14 +20,18 @@ def net(seed: int, features: int, dropout: float, norm: bool) -> nn.Module:
 
 
 def tiny(
-    dropout: float = 0.0, norm: bool = False, delay_s: float = 0.0, differ: bool = False, features: int = FEATURES
+    dropout: float = 0.0,
+    norm: bool = False,
+    delay_s: float = 0.0,
+    differ: int | None = None,
+    features: int = FEATURES,
 ) -> Task:
-    """`delay_s`: what a batch takes, so that there is time to kill somebody; `differ`: every process has other data."""
+    """`delay_s`: what a batch takes, so that there is time to kill somebody; `differ`: the rank that has other data."""
     draws = torch.Generator().manual_seed(7)
     y = torch.randint(CLASSES, (EXAMPLES,), generator=draws)
     x = torch.randn(EXAMPLES, features, generator=draws) + torch.randn(CLASSES, features, generator=draws)[y]
-    if differ:
-        x += int(os.environ["RANK"])
+    if differ is not None and differ == int(os.environ["RANK"]):
+        x += 1
 
     def batch(rows: torch.Tensor, key: int) -> tuple[torch.Tensor, torch.Tensor]:
         time.sleep(delay_s)

@@ -4,13 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from repro.codistill import cli
 from repro.codistill.local import launch
 from repro.codistill.recorded import recorded_schedule
 from repro.codistill.replayed import learn
+from repro.codistill.rows import Rows
 from repro.codistill.task import load_task
-from tests.codistill.conftest import codistilled, describe_run
+from repro.data import folders
+from repro.errors import UserError
+from tests.codistill.conftest import codistilled, describe_run, dump, sync
 
 TASK = "tests.codistill.codistill_tasks:pictures"
 PER_CLASS = 12
@@ -44,3 +49,35 @@ def test_groups_whose_workers_have_loaders_in_processes(folder):
     learned = learn(here, run, recorded_schedule(run))
     assert learned.checked
     assert not learned.mismatches  # the very batches that this process decodes by itself
+
+
+def spoil(folder: Path, number: int) -> Path:
+    path = folder / "train" / "light" / f"{number}.jpeg"
+    path.write_bytes(path.read_bytes()[:40])
+    return path
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_picture_that_cannot_be_read_is_one_line(folder, capsys, processes):
+    path = spoil(folder, 3)
+    run = of_pictures(folder, sync(), processes)
+    with torch.random.fork_rng():
+        assert cli.main(["run", str(dump(run, folder.parent / "run.yaml"))]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"codistill: {path}: cannot be read as an image (")
+    assert lines[0].endswith("); restore or remove it")
+
+
+def test_a_picture_that_one_worker_cannot_read_ends_all(folder):
+    """The second worker meets it alone; the first tells it, though it waits for the second one's gradients."""
+    run = of_pictures(folder, sync(2), processes=1)
+    rows = Rows(run, 2 * PER_CLASS)
+    first = rows(1, 0)[0].item()
+    part = folders.read(folder, "made").train
+    part.files[first].write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"the run failed \(exit status 2\)"):
+        launch(run, log=folder.parent / "log")
+    line = f"codistill: rank 1: {part.files[first]}: cannot be read as an image ("
+    assert (folder.parent / "log").read_text().startswith(line)
+    assert len((folder.parent / "log").read_text().splitlines()) == 1

@@ -1,13 +1,16 @@
 """What happened, kept and passed on: records, the shared folder, ready tasks, and teams of processes."""
 
 import contextlib
+import multiprocessing
 import threading
+import time
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from repro.codistill import shared
 from repro.codistill.flat import FlatModel
 from repro.codistill.patience import Patience
 from repro.codistill.records import RECORD, UPDATE, Clock, Records, learning_path, origin_now, read_records
@@ -118,6 +121,24 @@ def test_snapshots_stay_while_somebody_may_read_them(tmp_path, all_later, kept):
     assert mine.snapshots() == [16, 20]
     for folder in (mine, other):
         folder.close()
+
+
+def test_a_forked_process_does_not_hold_the_lock(tmp_path, monkeypatch):
+    first = GroupFolder(tmp_path, 0)
+    first.open()
+    helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True)
+    helper.start()
+    monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 0.1)
+    with pytest.raises(UserError, match="group 0 runs already"):  # its owner still does
+        GroupFolder(tmp_path, 0).open()
+    first.close()
+    monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 30.0)
+    second = GroupFolder(tmp_path, 0)
+    second.open()
+    second.close()
+    assert helper.is_alive()
+    helper.kill()
+    helper.join()
 
 
 def test_the_writer_writes_in_order_and_stops_at_a_failure():
