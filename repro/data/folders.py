@@ -179,7 +179,11 @@ def ahead(pixels: Pixels, processes: int) -> Callable[[Iterable[Wanted]], Iterat
 
     def prepare(wanted: Iterable[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         # The sampler hands on (rows, key) pairs where others hand on indices.
-        loader = DataLoader(_Ahead(pixels), batch_size=None, sampler=wanted, num_workers=processes)
+        # Forked, since only its children notice that a process was killed, and end.
+        method = "fork" if processes else None
+        loader = DataLoader(
+            _Ahead(pixels), batch_size=None, sampler=wanted, num_workers=processes, multiprocessing_context=method
+        )
         for batch in loader:
             if isinstance(batch, str):
                 raise UserError(batch)

@@ -1,5 +1,9 @@
 """Runs whose batches come from a folder of pictures, decoded by processes that the workers start."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,18 +11,20 @@ import pytest
 import torch
 from PIL import Image
 
-from repro.codistill import cli
+from repro.codistill import cli, shared
 from repro.codistill.local import launch
 from repro.codistill.recorded import recorded_schedule
 from repro.codistill.replayed import learn
 from repro.codistill.rows import Rows
+from repro.codistill.shared import GroupFolder
 from repro.codistill.task import load_task
 from repro.data import folders
 from repro.errors import UserError
-from tests.codistill.conftest import codistilled, describe_run, dump, sync
+from tests.codistill.conftest import codistilled, describe_run, dump, recorded_bytes, sync
 
 TASK = "tests.codistill.codistill_tasks:pictures"
 PER_CLASS = 12
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 def of_pictures(folder: Path, protocol, processes: int, **changes):
     settings = {"folder": str(folder), "processes": processes}
     return describe_run(
-        folder.parent / "run", protocol, task=TASK, task_settings=settings, updates=12, batch_size=4, **changes
+        folder.parent / "run", protocol, task=TASK, task_settings=settings, batch_size=4, **{"updates": 12} | changes
     )
 
 
@@ -81,3 +87,18 @@ def test_a_picture_that_one_worker_cannot_read_ends_all(folder):
     line = f"codistill: rank 1: {part.files[first]}: cannot be read as an image ("
     assert (folder.parent / "log").read_text().startswith(line)
     assert len((folder.parent / "log").read_text().splitlines()) == 1
+
+
+def test_a_killed_launcher_leaves_nobody_behind(folder, monkeypatch):
+    run = of_pictures(folder, sync(), processes=1, updates=10**6)
+    program = [sys.executable, "-m", "repro.codistill", "launch", str(dump(run, folder.parent / "run.yaml"))]
+    launcher = subprocess.Popen(program, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 300
+    while not recorded_bytes(run, 0) and time.monotonic() < deadline and launcher.poll() is None:
+        time.sleep(0.02)
+    launcher.kill()
+    launcher.communicate(timeout=300)  # until nobody has its standard error any more
+    monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 0.2)
+    group = GroupFolder(run.folder, 0)
+    group.open()  # nor the group's lock
+    group.close()

@@ -211,18 +211,3 @@ def test_an_unforeseen_error_leaves_its_traceback(tmp_path):
     log = (tmp_path / "log").read_text()
     assert log.startswith("Traceback")
     assert log.endswith("ZeroDivisionError: nobody thought of this\n")
-
-
-def test_a_killed_launcher_leaves_nobody_behind(tmp_path, monkeypatch):
-    run = describe_run(tmp_path / "run", sync(), task_settings=SLOW, updates=10**6)
-    program = [sys.executable, "-m", "repro.codistill", "launch", str(dump(run, tmp_path / "run.yaml"))]
-    launcher = subprocess.Popen(program, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 300
-    while not recorded_bytes(run, 0) and time.monotonic() < deadline and launcher.poll() is None:
-        time.sleep(0.02)
-    launcher.kill()
-    launcher.communicate(timeout=300)  # until nobody has its standard error any more
-    monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 0.2)
-    folder = GroupFolder(run.folder, 0)
-    folder.open()  # nor the group's lock
-    folder.close()
