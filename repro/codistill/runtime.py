@@ -380,16 +380,22 @@ class GroupRun:
             return
         self.writer.close()
         self.writer.check()
-        self.folder.write_needs({other.group: [FOREVER] for other in self.others})
+        needs = {other.group: [FOREVER] for other in self.others}
+        self.patience.until_written(self.folder.path, partial(self.folder.write_needs, needs))
         metrics: dict[str, dict[str, float]] = {}
         for point in self.curve:
             if point.step == self.version:
                 metrics.setdefault(point.split, {})[point.metric] = point.value
         final = f"{digest(self.net.layout.one(self.net.dense())):016x}"
         curve = [point.as_list() for point in self.curve]
-        self.folder.write_ended(
-            {"updates": self.version, "digest": final, "metrics": metrics, "curve": curve, "sent_bytes": sent_by_worker}
-        )
+        end = {
+            "updates": self.version,
+            "digest": final,
+            "metrics": metrics,
+            "curve": curve,
+            "sent_bytes": sent_by_worker,
+        }
+        self.patience.until_written(self.folder.path, partial(self.folder.write_ended, end))
 
 
 def fingerprint(batch: Batch) -> Tensor:
