@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 import threading
 import time
 
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 
 from repro.codistill import shared
 from repro.codistill.flat import FlatModel
+from repro.codistill.learner import be_deterministic
 from repro.codistill.patience import Patience
 from repro.codistill.records import RECORD, UPDATE, Clock, Records, learning_path, origin_now, read_records
 from repro.codistill.reducer import Reducer
@@ -170,6 +172,25 @@ def test_ready_tasks_learn(tmp_path):
         assert next(p.value for p in learned.curves[0] if p.metric == "errors") < 72  # of 360
     assert len(load_task("repro.codistill.tasks:noise", {"examples": 9}).batch(torch.arange(4), 0)[0]) == 4
     assert losses[1.0] != losses[1e-9]
+
+
+# -- GPUs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, ":4096:8"), (":16:8", ":16:8")])
+def test_deterministic_products_find_their_workspace(monkeypatch, before, after):
+    """What cuBLAS asks for, unless the user has said it already."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", before or "")
+    if before is None:
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    try:
+        be_deterministic()
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == after
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 # -- teams ----------------------------------------------------------------------------------------------------
