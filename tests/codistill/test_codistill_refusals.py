@@ -85,6 +85,19 @@ def test_processes_that_do_not_fit_the_protocol(tmp_path, capsys, monkeypatch, p
         ({"distillation": {"loss": "kl"}}, "nobody teaches without protocol: Codistillation"),
         ({"split": "disjoint"}, "a single group has all the data"),
         ({"optimizer": {"learning_rate": 0}}, "greater than 0"),
+        (
+            {"device": "cuda:1"},
+            "device: cuda:1 names one GPU, and each process takes that of its local rank",
+        ),
+        ({"backend": "nccl"}, "backend: nccl has no effect on a job of one process; leave it out"),
+        ({"backend": "gloo", "protocol": codistilled()}, "backend: gloo has no effect on a job of one process"),
+        (
+            {
+                "protocol": {"kind": "LocalSGD", "workers": 2, "interval_steps": 2, "momentum": "reset"},
+                "optimizer": {"learning_rate": 0.1},
+            },
+            "momentum: reset has no effect on sgd without momentum; give optimizer.momentum or leave it out",
+        ),
     ],
 )
 def test_files_that_describe_no_run(tmp_path, capsys, alone, change, line):
@@ -94,6 +107,14 @@ def test_files_that_describe_no_run(tmp_path, capsys, alone, change, line):
     error = told(capsys)
     assert line in error
     assert "run.yaml" in error or "protocol: " in error
+
+
+def test_options_that_have_an_effect_are_taken(tmp_path):
+    local = {"kind": "LocalSGD", "workers": 2, "interval_steps": 2, "momentum": "average"}
+    for protocol, size in ((local, 2), (codistilled(exchange="predictions"), 2), (codistilled(sync(3)), 3)):
+        run = describe_run(tmp_path, protocol, backend="gloo", device="cuda")
+        assert run.job_size == size
+    assert describe_run(tmp_path, local, optimizer={"kind": "adam", "learning_rate": 0.1}).workers == 2
 
 
 def test_a_run_file_says_what_it_means(tmp_path):
