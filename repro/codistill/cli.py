@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return command(arguments)
     except (UserError, SimulatorError) as error:
-        return told(error, first=os.environ.get("RANK", "0") == "0")
+        rank = os.environ.get("RANK", "0")
+        return told(error, int(rank) if rank.isdecimal() else 0)
     except KeyboardInterrupt:
         return 130
 

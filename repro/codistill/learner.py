@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,13 @@ Told = Callable[[int, Tensor], Tensor]
 """(part of the batch, own logits) to the mean prediction of the others."""
 
 
+def be_deterministic() -> None:
+    """Make GPUs repeat their results in this process; to be called before the first product on one."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS's products are refused
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
 class Learner:
     """A model, its teachers, and the gradient of one worker's step.
 
@@ -36,8 +44,7 @@ class Learner:
             if getattr(settings, option) and self.device.type != "cuda":
                 raise UserError(f"{option}: is for GPUs and this runs on the {self.device.type}; leave it out")
         if settings.deterministic:
-            torch.use_deterministic_algorithms(True)
-            torch.backends.cudnn.benchmark = False
+            be_deterministic()
         self.bf16 = precision_used(settings.precision, self.device) == "bf16"
         self.rows = Rows(settings, task.examples)
         self.psi = PSI[settings.distillation.loss]

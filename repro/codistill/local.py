@@ -10,15 +10,18 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait as wait_for
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from repro.codistill.board import USER_ERROR
 from repro.codistill.settings import RunFile
-from repro.codistill.work import USER_ERROR
+from repro.codistill.work import LOST
 from repro.codistill.work import work as train
 from repro.errors import UserError
 
@@ -54,9 +57,8 @@ class LocalJob:
         for rank in range(self.world):
             place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.world)}
             place["LOCAL_WORLD_SIZE"] = str(self.world)
-            process = context.Process(
-                target=_live, args=(self.work, self.run, self.group, place, method, self.log), daemon=True
-            )
+            # No daemon: those may not have processes of their own, which loaders of pictures start.
+            process = context.Process(target=_live, args=(self.work, self.run, self.group, place, method, self.log))
             process.start()
             self.processes.append(process)
 
@@ -142,11 +144,10 @@ def _live(
     method: str,
     log: Path | None,
 ) -> None:
-    """A process's life; it ends at once, so that no thread or connection can hold it."""
-    import threading
-
+    """A process's life; it ends at once, so that no thread or connection can hold it, and with the launcher's."""
     from tqdm import tqdm
 
+    threading.Thread(target=_end_with_the_launcher, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # not one shared between processes
     os.environ.update(place)
     if log is not None:
@@ -154,5 +155,15 @@ def _live(
     status = 1
     try:
         status = work(run, group, method)
+    except Exception:
+        traceback.print_exc()  # nobody else would: the process ends below
     finally:
         os._exit(status)
+
+
+def _end_with_the_launcher() -> None:
+    """Wait until the launcher is gone, killed maybe; then nobody wants this process's work."""
+    launcher = multiprocessing.parent_process()
+    if launcher is not None:
+        launcher.join()
+        os._exit(LOST)

@@ -67,6 +67,7 @@ class GroupRun:
         self.curve: list[Point] = []
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=job.device)
         self.loss_updates = 0
+        self.batches: Iterator[Batch] = iter(())
         self._ahead: tuple[Batch, list[Tensor]] | None = None  # the next step's, with its teachers' mean predictions
 
         wanted = {"model": self.description} | {k: v for k, v in as_plain(run).items() if k not in PRIVATE}
@@ -123,7 +124,8 @@ class GroupRun:
         self.version += 1
 
     def close(self) -> None:
-        """Write what is waiting, and let go of the group's files."""
+        """Write what is waiting, and let go of the group's files and of the loader's processes."""
+        self.batches = iter(())
         if self.teachers is not None:
             self.teachers.close()
         if self.first:
@@ -378,16 +380,22 @@ class GroupRun:
             return
         self.writer.close()
         self.writer.check()
-        self.folder.write_needs({other.group: [FOREVER] for other in self.others})
+        needs = {other.group: [FOREVER] for other in self.others}
+        self.patience.until_written(self.folder.path, partial(self.folder.write_needs, needs))
         metrics: dict[str, dict[str, float]] = {}
         for point in self.curve:
             if point.step == self.version:
                 metrics.setdefault(point.split, {})[point.metric] = point.value
         final = f"{digest(self.net.layout.one(self.net.dense())):016x}"
         curve = [point.as_list() for point in self.curve]
-        self.folder.write_ended(
-            {"updates": self.version, "digest": final, "metrics": metrics, "curve": curve, "sent_bytes": sent_by_worker}
-        )
+        end = {
+            "updates": self.version,
+            "digest": final,
+            "metrics": metrics,
+            "curve": curve,
+            "sent_bytes": sent_by_worker,
+        }
+        self.patience.until_written(self.folder.path, partial(self.folder.write_ended, end))
 
 
 def fingerprint(batch: Batch) -> Tensor:

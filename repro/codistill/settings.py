@@ -129,6 +129,13 @@ class Settings(_Model):
             raise ValueError("distillation: nobody teaches without protocol: Codistillation; leave it out")
         if not codistilled and self.split != "equal":
             raise ValueError("split: a single group has all the data; leave it out")
+        within, optimizer = self.within, self.optimizer
+        stateless = optimizer.kind == "sgd" and not optimizer.momentum
+        if isinstance(within, LocalSGD) and within.momentum != "keep" and stateless:
+            raise ValueError(
+                f"protocol: momentum: {within.momentum} has no effect on sgd without momentum; give optimizer.momentum "
+                "or leave it out"
+            )
         try:
             check_run_length(self.protocol, self.updates)
         except SimulatorError as error:
@@ -165,6 +172,24 @@ class RunFile(Settings):
     task_settings: dict[str, Any] = {}
     folder: Path
     backend: Literal["auto", "gloo", "nccl"] = "auto"
+
+    @model_validator(mode="after")
+    def _every_option_is_heeded(self) -> RunFile:
+        kind, _, number = self.device.partition(":")
+        if kind == "cuda" and number:
+            raise ValueError(
+                f"device: {self.device} names one GPU, and each process takes that of its local rank; give cuda and "
+                f"start with CUDA_VISIBLE_DEVICES={number}"
+            )
+        if self.backend != "auto" and self.job_size == 1:
+            raise ValueError(f"backend: {self.backend} has no effect on a job of one process; leave it out")
+        return self
+
+    @property
+    def job_size(self) -> int:
+        """Processes of one job: a group's, or those of all groups where these exchange predictions."""
+        apart = isinstance(self.protocol, Codistillation) and not self.exchanges_predictions
+        return self.workers if apart else int(self.protocol.total_workers)
 
 
 def check_real(settings: Settings) -> None:

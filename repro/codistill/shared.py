@@ -17,6 +17,7 @@ import json
 import os
 import re
 import time
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,7 @@ class GroupFolder:
         self.group = group
         self.path = folder / f"group-{group}"
         self._lock: Any = None
+        _folders.add(self)
 
     def open(self) -> None:
         """Make this process the group's only writer, and clear away what a killed one left half-written.
@@ -127,6 +129,7 @@ class GroupFolder:
         """Let another process be the group's writer."""
         if self._lock is not None:
             self._lock.close()
+            self._lock = None
 
     @property
     def records(self) -> Path:
@@ -237,6 +240,18 @@ class GroupFolder:
 
     def _file(self, kind: str, version: int) -> Path:
         return self.path / f"{kind}-{version:08d}.safetensors"
+
+
+_folders: weakref.WeakSet[GroupFolder] = weakref.WeakSet()
+
+
+def _let_go_of_locks() -> None:
+    """In a forked process, such as a loader's: one that outlives the group must not keep its lock."""
+    for folder in _folders:
+        folder.close()
+
+
+os.register_at_fork(after_in_child=_let_go_of_locks)
 
 
 def _versions(folder: Path, kind: str) -> list[int]:

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from repro.codistill.board import Board
 from repro.codistill.place import check_place, environment
 from repro.codistill.settings import RunFile
 from repro.errors import UserError
@@ -140,7 +141,7 @@ class Job:
     """This process among those of its job.
 
     `seat`: its number within the group. `team`: the group; `circle`: the processes with the same seat, one of each
-    group of the job; `everyone`: the job.
+    group of the job; `everyone`: the job. `board`: where a process leaves what it alone found wrong.
     """
 
     group: int
@@ -149,6 +150,7 @@ class Job:
     team: Team
     circle: Team
     everyone: Team
+    board: Board = field(default_factory=Board)
 
 
 @contextmanager
@@ -177,9 +179,9 @@ def joined(run: RunFile, group: int | None, init_method: str | None = None) -> I
         store = PrefixStore(common_word(store, rank, world), store)
         dist.init_process_group(_backend(run, device), store=store, rank=rank, world_size=world, timeout=timeout)
     try:
-        everyone = Team(world, rank)
+        everyone, board = Team(world, rank), Board(store, rank)
         if world == run.workers:
-            yield Job(own, seat, device, everyone, Team(1, 0), everyone)
+            yield Job(own, seat, device, everyone, Team(1, 0), everyone, board)
             return
         groups = world // run.workers
         team = circle = Team(1, 0)
@@ -192,7 +194,7 @@ def joined(run: RunFile, group: int | None, init_method: str | None = None) -> I
             members = list(range(s, world, run.workers))
             made = dist.new_group(members)
             circle = Team(groups, own, members[0], made) if s == seat else circle
-        yield Job(own, seat, device, team, circle, everyone)
+        yield Job(own, seat, device, team, circle, everyone, board)
     finally:
         if not _failing():
             dist.destroy_process_group()

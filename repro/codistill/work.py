@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
+from repro.codistill.board import USER_ERROR
 from repro.codistill.patience import say
 from repro.codistill.place import check_place, environment, threads_of_a_process
 from repro.codistill.settings import RunFile
 from repro.errors import UserError
 from simulation.errors import UserError as SimulatorError
 
-USER_ERROR, LOST = 2, 1
+LOST = 1
 LET_SPEAK_S = 10.0
 
 
@@ -24,7 +25,7 @@ def work(run: RunFile, group: int | None, init_method: str | None = None) -> int
     try:
         check_place(run, group, world)
     except UserError as error:
-        return told(error, first=rank == 0)
+        return told(error, rank)
 
     import torch
 
@@ -33,31 +34,27 @@ def work(run: RunFile, group: int | None, init_method: str | None = None) -> int
     from repro.codistill.team import LostWorkerError, joined
 
     torch.set_num_threads(threads_of_a_process())
-    told_by_all = True
     try:
         with joined(run, group, init_method) as job:
             task = job.everyone.together(lambda: load_task(run.task, run.task_settings))
             training = job.everyone.together(lambda: GroupRun(run, task, job))
-            told_by_all = False
-            training.play()
+            with job.board.telling():
+                training.play()
     except (UserError, SimulatorError) as error:
-        if told_by_all or rank == 0:
-            return told(error, first=rank == 0)
-        say(f"rank {rank}: {error}")
-        return USER_ERROR
+        return told(error, rank)
     except LostWorkerError as error:
         say(f"rank {rank}: lost contact with another process of this job ({error})")
         return LOST
     return 0
 
 
-def told(error: Exception, *, first: bool) -> int:
-    """The status of a mistake that every process found; the first one tells it.
+def told(error: Exception, rank: int) -> int:
+    """The status of a mistake; the first process tells it, at once.
 
-    The others let it speak: torchrun ends all of them as soon as one has ended.
+    The others let it speak: whoever started them ends all as soon as one has ended. Who still lives after that was the
+    only one to find it, as on a machine without the GPU that the others have, and speaks for itself.
     """
-    if first:
-        say(str(error))
-    else:
+    if rank:
         time.sleep(LET_SPEAK_S)
+    say(f"rank {rank}: {error}" if rank else str(error))
     return USER_ERROR

@@ -156,22 +156,38 @@ def _middle_box(size: tuple[int, int]) -> tuple[float, float, float, float]:
 
 
 class _Ahead(Dataset[Any]):
-    """A data set whose item is a whole batch, so that one worker process prepares it."""
+    """A data set whose item is a whole batch, so that one worker process prepares it; or why it cannot be had.
+
+    An error that leaves a worker process has its whole traceback as its text.
+    """
 
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
 
-    def __getitem__(self, wanted: Wanted) -> tuple[Tensor, Tensor]:
-        return self.pixels(*wanted)
+    def __getitem__(self, wanted: Wanted) -> tuple[Tensor, Tensor] | str:
+        try:
+            return self.pixels(*wanted)
+        except UserError as error:
+            return str(error)
 
 
 def ahead(pixels: Pixels, processes: int) -> Callable[[Iterable[Wanted]], Iterator[tuple[Tensor, Tensor]]]:
-    """Prepares batches in order, several processes ahead of what is wanted; 0 processes: when wanted."""
+    """Prepares batches in order, several processes ahead of what is wanted; 0 processes: when wanted.
+
+    What it returns raises UserError at the batch that has an unreadable picture.
+    """
 
     def prepare(wanted: Iterable[Wanted]) -> Iterator[tuple[Tensor, Tensor]]:
         # The sampler hands on (rows, key) pairs where others hand on indices.
-        loader = DataLoader(_Ahead(pixels), batch_size=None, sampler=wanted, num_workers=processes)
-        return iter(loader)
+        # Forked, since only its children notice that a process was killed, and end.
+        method = "fork" if processes else None
+        loader = DataLoader(
+            _Ahead(pixels), batch_size=None, sampler=wanted, num_workers=processes, multiprocessing_context=method
+        )
+        for batch in loader:
+            if isinstance(batch, str):
+                raise UserError(batch)
+            yield batch
 
     return prepare
 

@@ -58,8 +58,7 @@ def test_processes_that_do_not_fit_the_protocol(tmp_path, capsys, monkeypatch, p
     monkeypatch.setattr(work_module, "LET_SPEAK_S", 0.0)
     monkeypatch.setenv("RANK", str(rank))
     assert work(run, group) == 2
-    error = capsys.readouterr().err
-    assert error == "" if rank else line in error
+    assert told(capsys).startswith(f"codistill: rank {rank}: {line}" if rank else f"codistill: {line}")
     assert not run.folder.exists()
 
 
@@ -86,6 +85,19 @@ def test_processes_that_do_not_fit_the_protocol(tmp_path, capsys, monkeypatch, p
         ({"distillation": {"loss": "kl"}}, "nobody teaches without protocol: Codistillation"),
         ({"split": "disjoint"}, "a single group has all the data"),
         ({"optimizer": {"learning_rate": 0}}, "greater than 0"),
+        (
+            {"device": "cuda:1"},
+            "device: cuda:1 names one GPU, and each process takes that of its local rank",
+        ),
+        ({"backend": "nccl"}, "backend: nccl has no effect on a job of one process; leave it out"),
+        ({"backend": "gloo", "protocol": codistilled()}, "backend: gloo has no effect on a job of one process"),
+        (
+            {
+                "protocol": {"kind": "LocalSGD", "workers": 2, "interval_steps": 2, "momentum": "reset"},
+                "optimizer": {"learning_rate": 0.1},
+            },
+            "momentum: reset has no effect on sgd without momentum; give optimizer.momentum or leave it out",
+        ),
     ],
 )
 def test_files_that_describe_no_run(tmp_path, capsys, alone, change, line):
@@ -95,6 +107,14 @@ def test_files_that_describe_no_run(tmp_path, capsys, alone, change, line):
     error = told(capsys)
     assert line in error
     assert "run.yaml" in error or "protocol: " in error
+
+
+def test_options_that_have_an_effect_are_taken(tmp_path):
+    local = {"kind": "LocalSGD", "workers": 2, "interval_steps": 2, "momentum": "average"}
+    for protocol, size in ((local, 2), (codistilled(exchange="predictions"), 2), (codistilled(sync(3)), 3)):
+        run = describe_run(tmp_path, protocol, backend="gloo", device="cuda")
+        assert run.job_size == size
+    assert describe_run(tmp_path, local, optimizer={"kind": "adam", "learning_rate": 0.1}).workers == 2
 
 
 def test_a_run_file_says_what_it_means(tmp_path):
@@ -154,13 +174,17 @@ def test_a_loss_that_is_no_number_is_not_published(tmp_path, capsys, alone):
     assert not list(run.folder.glob("group-0/*.safetensors"))
 
 
-def test_predictions_on_batches_that_differ(tmp_path):
-    run = describe_run(tmp_path / "run", codistilled(exchange="predictions"), task_settings={"differ": True})
-    with pytest.raises(UserError, match="the run failed"):
+@pytest.mark.parametrize(("workers", "odd"), [(1, 1), (2, 3)])
+def test_predictions_on_batches_that_differ(tmp_path, workers, odd):
+    """With two workers a group, those of seat 0 have the same batches: the first process hears it from another."""
+    run = describe_run(
+        tmp_path / "run", codistilled(sync(workers), exchange="predictions"), task_settings={"differ": odd}
+    )
+    with pytest.raises(UserError, match=r"the run failed \(exit status 2\)"):
         launch(run, restarts=2, log=tmp_path / "log")  # a restart would not mend it: none is tried
-    error = (tmp_path / "log").read_text()
-    assert "predictions of step 4 were made on batches that differ between groups 0 and 1" in error
-    assert "goes on" not in error
+    told = [line for line in (tmp_path / "log").read_text().splitlines() if "lost contact" not in line]
+    assert len(told) == 1
+    assert "predictions of step 4 were made on batches that differ between groups" in told[0]
 
 
 def test_torchrun_ends_with_a_line_and_a_status(tmp_path):

@@ -45,10 +45,11 @@ class Resources(dict):
 
 @needs_plugin
 @pytest.mark.parametrize(
-    ("gpus", "said", "unsaid"), [(0, ["--ntasks=1", "--cpus-per-task=1"], ["gpu"]), (2, [], ["ntasks"])]
+    ("gpus", "said", "unsaid"), [(0, ["--ntasks=1", "--cpus-per-task=1"], ["gpu"]), (2, ["--gpus=2"], ["ntasks"])]
 )
 def test_the_submit_command(gpus, said, unsaid):
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+    from snakemake_executor_plugin_slurm.utils import set_gres_string
 
     defaults = yaml.safe_load((PROFILE / "config.yaml").read_text())["default-resources"]
     job = SimpleNamespace(resources=Resources(defaults | {"gpu": gpus}), threads=1)
@@ -60,7 +61,7 @@ def test_the_submit_command(gpus, said, unsaid):
         "partition": "",
         "workdir": ".",
     }
-    command = get_submit_command(job, where)
+    command = get_submit_command(job, where) + set_gres_string(job)  # as the plugin joins them
     for words in ["--mem 4000", "-t 720", *said]:
         assert words in command
     for words in unsaid:
@@ -126,8 +127,10 @@ def test_snakemake_runs_its_jobs_under_slurm(cluster, tmp_path):
         "squeue",
     ]
     command += ["--latency-wait", "10", "--slurm-init-seconds-before-status-checks", "1"]
-    command += ["--default-resources", "slurm_account=none", "slurm_partition=main", "runtime=10", "mem_mb=500"]
-    command += ["tasks_per_gpu=0", "cpus_per_task=1"]
+    # Given on the command line they replace the profile's: those of the cluster here, and the rest as the profile says.
+    profile = yaml.safe_load((PROFILE / "config.yaml").read_text())["default-resources"]
+    here = profile | {"slurm_account": "none", "slurm_partition": "main", "runtime": 10, "mem_mb": 500}
+    command += ["--default-resources", *(f"{name}={value}" for name, value in here.items())]
     name = f"test-{uuid.uuid4().hex[:8]}"
     env = cluster.environment | {"PYTHONPATH": str(ROOT), "SLURM_JOB_NAME": name, "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)

@@ -157,6 +157,27 @@ def test_a_full_disk_is_waited_for_and_then_told(tmp_path, capfd, alone, monkeyp
     assert exact(run)
 
 
+@pytest.mark.parametrize("last", ["write_needs", "write_ended"])
+def test_a_disk_that_is_full_at_the_very_end_is_waited_for(tmp_path, capfd, alone, monkeypatch, last):
+    """With nothing left but the note that the group has ended."""
+    run = describe_run(tmp_path / "run", sync())
+    write, calls = getattr(GroupFolder, last), []
+
+    def full_once(folder, content):
+        calls.append(content)
+        if len(calls) == 1:
+            raise UserError(f"{folder.path}: cannot be written (No space left on device)")
+        write(folder, content)
+
+    monkeypatch.setattr(GroupFolder, last, full_once)
+    monkeypatch.setattr("repro.codistill.patience.RETRY_S", 0.0)
+    assert work(run, None) == 0
+    assert len(calls) == 2
+    assert calls[0] == calls[1]
+    assert "No space left on device); trying again for 60 s" in capfd.readouterr().err
+    assert ended(run)["updates"] == 24
+
+
 def test_records_that_find_no_room_are_neither_lost_nor_torn(tmp_path, alone, monkeypatch):
     run = describe_run(tmp_path / "run", sync(), updates=5)
     pwrite, calls = os.pwrite, []
@@ -198,3 +219,16 @@ def _second_worker(parent):
         if b"\0RANK=1\0" in b"\0" + Path(f"/proc/{child}/environ").read_bytes():
             return int(child)
     raise AssertionError("no worker of rank 1")
+
+
+def unforeseen(run, group, method):
+    raise ZeroDivisionError("nobody thought of this")
+
+
+def test_an_unforeseen_error_leaves_its_traceback(tmp_path):
+    run = describe_run(tmp_path / "run", sync())
+    with pytest.raises(UserError, match=r"the run failed \(exit status 1\)"):
+        launch(run, log=tmp_path / "log", work=unforeseen)
+    log = (tmp_path / "log").read_text()
+    assert log.startswith("Traceback")
+    assert log.endswith("ZeroDivisionError: nobody thought of this\n")

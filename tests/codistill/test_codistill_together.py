@@ -1,21 +1,30 @@
 """What happened, kept and passed on: records, the shared folder, ready tasks, and teams of processes."""
 
 import contextlib
+import multiprocessing
+import os
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.func import functional_call
 
+from repro.codistill import shared
 from repro.codistill.flat import FlatModel
+from repro.codistill.learner import be_deterministic
 from repro.codistill.patience import Patience
 from repro.codistill.records import RECORD, UPDATE, Clock, Records, learning_path, origin_now, read_records
 from repro.codistill.reducer import Reducer
 from repro.codistill.replayed import learn
+from repro.codistill.runtime import GroupRun
 from repro.codistill.shared import GroupFolder
 from repro.codistill.task import load_task
-from repro.codistill.team import Team, common_word
+from repro.codistill.team import Job, Team, common_word
+from repro.codistill.work import work
 from repro.codistill.writer import Writer
 from repro.errors import UserError
 from simulation.schedule import Kind
@@ -120,6 +129,24 @@ def test_snapshots_stay_while_somebody_may_read_them(tmp_path, all_later, kept):
         folder.close()
 
 
+def test_a_forked_process_does_not_hold_the_lock(tmp_path, monkeypatch):
+    first = GroupFolder(tmp_path, 0)
+    first.open()
+    helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True)
+    helper.start()
+    monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 0.1)
+    with pytest.raises(UserError, match="group 0 runs already"):  # its owner still does
+        GroupFolder(tmp_path, 0).open()
+    first.close()
+    monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 30.0)
+    second = GroupFolder(tmp_path, 0)
+    second.open()
+    second.close()
+    assert helper.is_alive()
+    helper.kill()
+    helper.join()
+
+
 def test_the_writer_writes_in_order_and_stops_at_a_failure():
     written = []
     writer = Writer()
@@ -138,17 +165,75 @@ def test_the_writer_writes_in_order_and_stops_at_a_failure():
 
 
 def test_ready_tasks_learn(tmp_path):
-    """Equal numbers of steps, digits: two that teach each other are better than either was untaught."""
-    losses = {}
+    """Digits: both nets learn, and are less sure than untaught ones, since teachers are younger than who they teach."""
+    task = load_task("repro.codistill.tasks:digits", {"hidden": [32], "dropout": 0.1})
+    images, model = task.batch(torch.arange(200), 0)[0], task.model(0).eval()
+    sure = {}
     for weight in (1.0, 1e-9):
         protocol = codistilled(sync(1), interval_steps=10, burn_in_steps=20)
         run = describe_run(tmp_path, protocol, updates=120, batch_size=16, distillation={"weight": weight})
-        task = load_task("repro.codistill.tasks:digits", {"hidden": [32], "dropout": 0.1})
         learned = learn(task, run.model_copy(update={"evaluate_updates": None}))
-        losses[weight] = [next(p.value for p in c if p.metric == "loss") for c in learned.curves]
-        assert next(p.value for p in learned.curves[0] if p.metric == "errors") < 72  # of 360
+        for curve in learned.curves:
+            assert next(p.value for p in curve if p.metric == "errors") < 72  # of 360
+        outputs = [functional_call(model, dict(p), images).softmax(1) for p in learned.parameters]
+        sure[weight] = [float(each.max(1).values.mean()) for each in outputs]
+    assert max(sure[1.0]) < min(sure[1e-9])
     assert len(load_task("repro.codistill.tasks:noise", {"examples": 9}).batch(torch.arange(4), 0)[0]) == 4
-    assert losses[1.0] != losses[1e-9]
+
+
+# -- the order of a step --------------------------------------------------------------------------------------
+
+
+class Noting(Team):
+    """One worker whose gradients travel nowhere; notes when they leave and when they are waited for."""
+
+    def __init__(self, notes):
+        super().__init__(1, 0)
+        self.notes = notes
+
+    def start_sum(self, tensor):
+        self.notes.append("sent")
+        return SimpleNamespace(wait=lambda: self.notes.append("arrived"))
+
+
+def test_the_next_batch_is_taught_while_gradients_travel(tmp_path, monkeypatch):
+    """But where other teachers come in between; and an update never uses outputs of teachers that are gone."""
+    run = describe_run(tmp_path / "run", codistilled(pickup="latest"), patience_s=0.01)
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    notes, steps = [], []
+    with torch.random.fork_rng():
+        assert work(run, 0) == 0
+        job = Job(1, 0, CPU, Noting(notes), Team(1, 0), Team(1, 0))
+        training = GroupRun(run, load_task(run.task, run.task_settings), job)
+        told = training.learner.told
+        monkeypatch.setattr(training.learner, "told", lambda *said: notes.append("told") or told(*said))
+        training.begin()
+        for _ in range(9):
+            training.advance()
+            steps.append(" ".join(notes))
+            notes.clear()
+        training.close()
+    untaught, ahead = "sent arrived", "sent told arrived"
+    assert steps == [*[untaught] * 4, "told sent told arrived", *[ahead] * 2, untaught, "told sent told arrived"]
+
+
+# -- GPUs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, ":4096:8"), (":16:8", ":16:8")])
+def test_deterministic_products_find_their_workspace(monkeypatch, before, after):
+    """What cuBLAS asks for, unless the user has said it already."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", before or "")
+    if before is None:
+        monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", asked.append)
+    be_deterministic()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == after
+    assert asked == [True]
+    assert not torch.backends.cudnn.benchmark
 
 
 # -- teams ----------------------------------------------------------------------------------------------------
