@@ -55,7 +55,8 @@ class LocalJob:
         self.meeting = tempfile.TemporaryDirectory(prefix="codistill-")
         method = f"file://{self.meeting.name}/store"
         for rank in range(self.world):
-            place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.world)}
+            # The server they are forked from has the environment of its own start, maybe long ago.
+            place = os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(self.world)}
             place["LOCAL_WORLD_SIZE"] = str(self.world)
             # No daemon: those may not have processes of their own, which loaders of pictures start.
             process = context.Process(target=_live, args=(self.work, self.run, self.group, place, method, self.log))

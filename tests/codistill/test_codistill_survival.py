@@ -232,3 +232,15 @@ def test_an_unforeseen_error_leaves_its_traceback(tmp_path):
     log = (tmp_path / "log").read_text()
     assert log.startswith("Traceback")
     assert log.endswith("ZeroDivisionError: nobody thought of this\n")
+
+
+def whose_environment(run, group, method):
+    Path(run.folder).with_suffix(".txt").write_text(os.environ["TOLD"])
+    return 0
+
+
+@pytest.mark.parametrize("told", ["once", "twice"])
+def test_what_is_launched_has_the_environment_of_its_launch(tmp_path, monkeypatch, told):
+    monkeypatch.setenv("TOLD", told)  # the server that processes are forked from may be as old as the first launch
+    launch(describe_run(tmp_path / "run", sync()), work=whose_environment)
+    assert (tmp_path / "run.txt").read_text() == told

@@ -4,24 +4,17 @@ All groups share the device that the run is given; the arithmetic is that of ``_
 says that it is no experiment.
 """
 
-import subprocess
-import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from repro.codistill.local import launch
 from repro.codistill.settings import RunFile
 from repro.codistill.shared import GroupFolder
 from repro.errors import UserError
 from repro.experiment import Context
-from repro.files import write_text
-from repro.machine import ROOT
 
 PATIENCE_S = 86400.0  # groups wait for each other; one that has failed ends the run, so nobody waits for it
-POLL_S = 0.2
-STOP_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +41,8 @@ def train_by_processes(
     asked = RunFile.model_validate(content | {"task": task, "task_settings": dict(task_settings)})
     if asked.workers > 1:
         raise UserError(f"protocol: a group is one process here, not {asked.workers} workers; start those by torchrun")
-    path = context.work / "run.yaml"
-    write_text(path, asked.model_dump_json(exclude_unset=True))  # JSON is YAML
-    groups = range(asked.protocol.groups)
-    _processes(path, groups)
-    ended = [GroupFolder(asked.folder, group).ended() for group in groups]
+    launch(asked)
+    ended = [GroupFolder(asked.folder, group).ended() for group in range(asked.protocol.groups)]
     curves = [
         (epoch, step, split, metric + (f".group{group}" if group else ""), value)
         for group, left in enumerate(ended)
@@ -61,32 +51,3 @@ def train_by_processes(
     ]
     assert ended[0] is not None
     return Ended(curves, ended[0]["metrics"])
-
-
-def _processes(path: Path, groups: Sequence[int]) -> None:
-    """Run all groups of a run file to their end."""
-    command = [sys.executable, "-m", "repro.codistill", "run", str(path.resolve())]
-    running: dict[int, subprocess.Popen[bytes]] = {}
-    try:
-        for group in groups:
-            own = [*command, "--group", str(group)] if len(groups) > 1 else command
-            running[group] = subprocess.Popen(own, cwd=ROOT, stdout=subprocess.DEVNULL)
-        while running:
-            for group, process in list(running.items()):
-                status = process.poll()
-                if status:
-                    raise UserError(
-                        f"{path}: group {group} failed (exit status {status}); its own line above says why. What was "
-                        "learnt until its last checkpoint is kept: run this again"
-                    )
-                if status == 0:
-                    del running[group]
-            time.sleep(POLL_S)
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
