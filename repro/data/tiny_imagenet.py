@@ -65,15 +65,19 @@ def _lay_out(archive: zipfile.ZipFile, folder: Path) -> None:
                 shutil.copyfileobj(source, target)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; mistakes end as one line and status 2."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m repro.data.tiny_imagenet",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("archive", type=Path, help="tiny-imagenet-200.zip, fetched from its publisher")
-    archive: Path = parser.parse_args(argv).archive
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; mistakes end as one line and status 2."""
+    archive: Path = _parser().parse_args(argv).archive
     try:
         root = os.environ.get("REPRO_DATA")
         if not root:

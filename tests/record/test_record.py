@@ -13,6 +13,7 @@ from repro import cli as repro_cli
 from repro import compare, comparison, comparison_rows, config, readme, results, runner
 from repro.codistill import cli as codistill_cli
 from repro.codistill.settings import load_run
+from repro.data import tiny_imagenet
 from repro.errors import UserError
 from repro.experiment import module_of
 from repro.machine import ROOT
@@ -150,6 +151,7 @@ def _module(words: list[str]) -> None:
         "repro": repro_cli._parser,
         "simulation": simulation_cli._parser,
         "repro.codistill": codistill_cli._parser,
+        "repro.data.tiny_imagenet": tiny_imagenet._parser,
     }
     _parsed(parser[words[0]](), words[1:])
     if words[0] == "repro.codistill":

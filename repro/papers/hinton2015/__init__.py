@@ -19,6 +19,8 @@ PAPER = Paper(
         "KD-R06.fashion-mnist_against_hard",
         "KD-R06.fashion-mnist_against_smoothed",
         "KD-R06.fashion-mnist_recovered",
+        "KD-R06.cifar-100_against_smoothed",
+        "KD-R06.cifar-100_recovered",
         "KD-J26.k20_random",
         "KD-J07.clusters20",
         "KD-J27",
