@@ -6,7 +6,7 @@ PAPER = Paper(
     "botha2017",
     "Botha et al. 2017: Natural Language Processing with Small Feed-Forward Networks",
     "1708.00214",
-    headlines=("PS360.loss_languages", "PS362.languages"),
+    headlines=("PS360.loss_languages", "PS362.languages", "PS365.languages.linear1000", "PS365.tagging.linear1000"),
     beyond=(
         ("Gillick", "another paper's LSTM, cited and not trained here"),
         ("Baldwin&Lui|Zhang et al|Nakagawa", "a rival's number, cited from its own paper"),

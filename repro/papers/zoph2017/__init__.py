@@ -6,7 +6,7 @@ PAPER = Paper(
     "zoph2017",
     "Zoph, Vasudevan, Shlens, Le 2017: Learning Transferable Architectures for Scalable Image Recognition",
     "1707.07012",
-    headlines=("PS388.multiply_adds", "PS385.multiply_adds", "PS395.final"),
+    headlines=("PS388.multiply_adds", "PS385.multiply_adds", "PS395.final", "PS377.cells", "PS377.cells.best"),
     beyond=(
         ("SENet|ShuffleNet|MobileNet|Shake-Shake|NAS v3", "another net's number, cited from its own paper"),
         ("COCO", "detection on COCO was not run: its pictures are not among this suite's data sets"),
