@@ -1,7 +1,8 @@
 """Images at large batch (section 3.3, Figure 3) on a convolutional net: CIFAR-100, one comparison.
 
 As ``anil2018.image_batch``, at one batch: a small residual net with Goyal et al. 2017's recipe compressed to a few
-epochs, one group, one of two codistilled groups, and one group of twice the batch for as many steps. At scale
+epochs, one group, one of two codistilled groups, and one group of twice the batch for as many steps. The rate of either
+batch is tuned for one group, with one seed, on training cases held out; two groups use the one of their batch. At scale
 ``cluster``, for one GPU: a wider net, Goyal et al.'s 90 epochs, two batches, falling weight decay, and tuned rates.
 
 Departures: another net and other data, so no printed number is judged; few epochs; no augmentation, so that teachers
