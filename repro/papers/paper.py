@@ -20,12 +20,12 @@ class Paper:
 
 
 def paper_named(name: str) -> Paper:
-    """The paper whose package is ``name``; one that has only its name where there is no such package."""
+    """The paper whose package is ``name``; one that has only its name where no package says more."""
     try:
         module = importlib.import_module(f"repro.papers.{name}")
     except ModuleNotFoundError:
         return Paper(name, name)
-    paper: Paper = module.PAPER
+    paper: Paper = getattr(module, "PAPER", Paper(name, name))
     return paper
 
 

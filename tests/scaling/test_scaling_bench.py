@@ -19,10 +19,10 @@ def test_rows_of_the_simulator_become_measurements():
 def test_both_names_of_one_module_replace_their_old_rows_and_no_others(tmp_path, monkeypatch):
     path = tmp_path / "bench.csv"
     bench._record(path, [Measurement("training.memory", "peak", 1.0, "GB")])
-    bench._record(path, [Measurement("simulation.old", "time", 1.0, "s"), Measurement("replay.old", "time", 1.0, "s")])
-    found = [measured.row("simulation.new", "time", 2.0, "s", ""), measured.row("replay.new", "time", 3.0, "s", "")]
+    bench._record(path, [Measurement("simulation.a", "old", 1.0, "s"), Measurement("replay.b", "old", 1.0, "s")])
+    found = [measured.row("simulation.a", "new", 2.0, "s", ""), measured.row("replay.b", "new", 3.0, "s", "")]
     monkeypatch.setattr(measured, "rows", lambda: found)
     bench.run_all(["simulation"], path)
     with path.open() as file:
-        names = [row["benchmark"] for row in csv.DictReader(file)]
-    assert names == ["replay.new", "simulation.new", "training.memory"]
+        rows = [(row["benchmark"], row["quantity"]) for row in csv.DictReader(file)]
+    assert rows == [("replay.b", "new"), ("simulation.a", "new"), ("training.memory", "peak")]
