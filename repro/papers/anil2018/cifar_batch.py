@@ -7,7 +7,7 @@ batch is tuned for one group, with one seed, on training cases held out; two gro
 
 Departures: another net and other data, so no printed number is judged; few epochs; no augmentation, so that teachers
 and students see the same pictures; batch norm over a group's whole batch, where Goyal et al. take 32 a worker.
-Cost at scale ``paper``: 4 (one group) to 10 (two) minutes of one core a run; at ``cluster`` 44 runs of one GPU, each an
+Cost at scale ``paper``: 5 (one group) to 15 (two) minutes of one core a run; at ``cluster`` 44 runs of one GPU, each an
 hour or so at a guess: nobody has run them.
 """
 
