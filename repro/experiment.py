@@ -68,9 +68,7 @@ class Arm:
     data: str | None = None  # its own data set, in an experiment whose DATA is BY_ARM
     processes: int = 1  # that compute side by side, each on a core of its own
     device: str | None = None  # where its runs must go; None: to the scale's device
-    helpers: int = (
-        0  # further processes, each on a core, that read data ahead or share the GPU; their time is not billed
-    )
+    helpers: int = 0  # further processes, each on a core, that read ahead or share the GPU; their time is not billed
     memory_mb: int | None = None  # of a job; None: 2,000 a process
     minutes: int | None = None  # that a job may take; None: as the workflow's profile says
 

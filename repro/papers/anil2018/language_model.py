@@ -33,13 +33,14 @@ Cost at scale ``paper``: one to five minutes of one core a run.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim, NotRun
+from repro.contrasts import minus
 from repro.experiment import Arm, Context, Result
 from repro.papers.anil2018._arms import Recipe, Rule, Section
 from repro.plots.drawing import Drawing
@@ -409,7 +410,7 @@ def claims(results: Results) -> Sequence[Answer]:
         Claim(
             "CO-08",
             "test loss of a codistilled group minus that of the two-phase student after twice as many steps, same seed",
-            minus(both, alone),
+            tuple(minus(both, alone).values()),
             direction="less",
             unit="nats",
         ),
@@ -417,7 +418,7 @@ def claims(results: Results) -> Sequence[Answer]:
             "CO-08.ensemble",
             "test loss of a codistilled group minus that of an ensemble of two nets trained apart on the same halves, "
             "same seed",
-            minus(both, ensemble),
+            tuple(minus(both, ensemble).values()),
             direction="less",
             unit="nats",
             departures="the paper holds the codistilled net against an ensemble that was distilled",
@@ -425,7 +426,7 @@ def claims(results: Results) -> Sequence[Answer]:
         Claim(
             "CO-08.two_phase_ensemble",
             "test loss of the two-phase student minus that of the ensemble that taught it, same seed",
-            minus(alone, ensemble),
+            tuple(minus(alone, ensemble).values()),
             direction="less",
             unit="nats",
             departures="the student sees both halves, each member of the ensemble one",
@@ -460,11 +461,6 @@ def claims(results: Results) -> Sequence[Answer]:
             )
         )
     return [*answers, *_no_limit_reached(config)]
-
-
-def minus(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, ...]:
-    """Differences of two metrics, seed by seed."""
-    return tuple(ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys()))
 
 
 def _two_phase_steps(needed: Sequence[float], steps: int) -> NotRun:

@@ -81,7 +81,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     parameters = start(net, seed, context.device)
     generator = torch.Generator().manual_seed(generator_seed(seed, "batches"))
     judged = torch.randperm(len(x), generator=generator)[: settings["judged_on"]]
-    reached, loss, curve = 0, float("inf"), []
+    reached, loss = 0, float("inf")
     first = float(cross_entropy(forward(net, parameters, x[judged]).outputs, y[judged])[0].mean())
     for step in range(1, settings["max_steps"] + 1):
         rows = torch.randint(len(x), (settings["batch_size"],), generator=generator)
@@ -95,13 +95,12 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
             loss = float(cross_entropy(forward(net, parameters, x[judged]).outputs, y[judged])[0].mean())
             if not loss < 10 * first:
                 break
-            curve.append((0, step, "train", "loss", loss))
             if loss < settings["target_loss"]:
                 reached = step
                 break
     weights = settings["width"] * (x.shape[-1] + 1)
     metrics: dict[str, Any] = {"reached": int(reached > 0), "steps": reached or settings["max_steps"]}
-    return Result(metrics | {"units": settings["width"], "weights": weights}, curve)
+    return Result(metrics | {"units": settings["width"], "weights": weights})
 
 
 def best(results: Results, config: Config, width: int, method: str) -> Mapping[int, float]:
