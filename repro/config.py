@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from repro.errors import UserError
 from repro.experiment import BY_ARM, NO_DATA, Run, module_of, plan
+from repro.settings import Options
 
 SCALES = ("quick", "paper", "cluster")
 _SHOWN = 60  # letters of a wrong value in a message
@@ -44,10 +45,8 @@ class _Loader(_SafeLoader):  # type: ignore[misc]  # whichever there is
         return dict(super().construct_mapping(node, deep))
 
 
-class _Header(BaseModel):
+class _Header(Options):
     """The keys of a config file that are not papers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     scale: Literal["quick", "paper", "cluster"]
     device: Literal["auto", "cpu", "cuda"] = "auto"

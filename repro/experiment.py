@@ -8,7 +8,7 @@ what we do, what it costs and every departure:
     ``NO_DATA`` where formulas speak and nothing is learned, ``BY_ARM`` where an experiment spans several
     sets and each of its arms names its own;
 ``Config``
-    a pydantic model (``extra="forbid"``) of its section in ``config/<scale>.yaml``;
+    the options (``repro.settings.Options``) of its section in ``config/<scale>.yaml``;
 ``arms(config) -> list[Arm]``
     the conditions and their number of seeds. Importable without torch: the workflow plans by it;
 ``run(arm, seed, context) -> Result``
@@ -26,7 +26,7 @@ import hashlib
 import importlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -100,16 +100,19 @@ class Context:
     checkpoint_interval_s: float = 60.0
 
 
+CurvePoint = tuple[int, int, str, str, float]
+"""Epoch, step, split, metric, value."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run found: one row of metrics, its learning curves and any further tables.
 
-    ``curves`` are (epoch, step, split, metric, value); ``tables`` maps a name to rows of plain values,
-    recorded as ``<name>.csv`` beside ``runs.csv``.
+    ``tables`` maps a name to rows of plain values, recorded as ``<name>.csv`` beside ``runs.csv``.
     """
 
     metrics: Mapping[str, float | int | str]
-    curves: list[tuple[int, int, str, str, float]] = field(default_factory=list)
+    curves: Sequence[CurvePoint] = ()
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 

@@ -278,7 +278,7 @@ class GroupRun:
         rows |= {f"state.{i}": torch.stack(each).cpu() for i, each in enumerate(states)}
         meta = {
             "adopted": {} if self.teachers is None else dict(self.teachers.adopted),
-            "curve": [point.as_list() for point in self.curve],
+            "curve": list(self.curve),  # written by another thread while this one appends
             "loss_sum": float(self.loss_sum),
             "loss_updates": self.loss_updates,
         }
@@ -327,7 +327,7 @@ class GroupRun:
                 self.job.team.from_first(row)
                 if not self.local or seat == self.job.seat:
                     state.copy_(row)
-        self.curve = [Point.from_list(values) for values in meta["curve"]]
+        self.curve = [Point(*values) for values in meta["curve"]]
         self.loss_sum.fill_(meta["loss_sum"])
         self.loss_updates = meta["loss_updates"]
         for group, version in ((int(g), v) for g, v in meta["adopted"].items()):
@@ -387,12 +387,11 @@ class GroupRun:
             if point.step == self.version:
                 metrics.setdefault(point.split, {})[point.metric] = point.value
         final = f"{digest(self.net.layout.one(self.net.dense())):016x}"
-        curve = [point.as_list() for point in self.curve]
         end = {
             "updates": self.version,
             "digest": final,
             "metrics": metrics,
-            "curve": curve,
+            "curve": self.curve,
             "sent_bytes": sent_by_worker,
         }
         self.patience.until_written(self.folder.path, partial(self.folder.write_ended, end))

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from repro.errors import UserError
+from repro.settings import Options
 from simulation.description import read_yaml, validated
 from simulation.errors import UserError as SimulatorError
 from simulation.protocols import (
@@ -36,11 +37,7 @@ AnyProtocol = Annotated[Protocol, PlainValidator(_protocol), PlainSerializer(to_
 """A field that is read and written as `simulation.protocols.from_dict` and `to_dict` have it."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Optimizer(_Model):
+class Optimizer(Options):
     """The update rule. Rates and decays are functions of the step (local step under LocalSGD).
 
     The rate rises linearly over `warmup_steps`, then follows `decay` to the end, and is multiplied by
@@ -81,14 +78,14 @@ class Optimizer(_Model):
         return self
 
 
-class Distillation(_Model):
+class Distillation(Options):
     """psi and its weight in the sum with the label loss (Algorithm 1 has weight 1)."""
 
     loss: Literal["cross_entropy", "kl", "squared_logits"] = "cross_entropy"
     weight: float = Field(1.0, gt=0)
 
 
-class Settings(_Model):
+class Settings(Options):
     """One run: a protocol and how each group trains.
 
     updates: of every group (averagings under LocalSGD, steps elsewhere). batch_size: examples of one worker's
@@ -169,7 +166,7 @@ class RunFile(Settings):
     """A run for real processes, as its YAML file says: settings, the task by name, and the folder all share."""
 
     task: str
-    task_settings: dict[str, Any] = {}
+    task_settings: dict[str, Any] = Field(default_factory=dict)
     folder: Path
     backend: Literal["auto", "gloo", "nccl"] = "auto"
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -55,6 +56,12 @@ def load(name: str) -> ImageSet:
     if name not in LOADERS:
         raise UserError(f"no image set is called {name!r}: choose one of {', '.join(LOADERS)}")
     return LOADERS[name](name)
+
+
+@cache
+def load_once(name: str) -> ImageSet:
+    """The same set at every call of a process: `load`, and what it gave before. Its tensors are shared: read only."""
+    return load(name)
 
 
 def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

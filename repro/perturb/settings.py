@@ -2,16 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from repro.settings import Options
 
 
-class Learning(BaseModel):
+class Learning(Options):
     """Momentum SGD on estimates of the gradient; rates are per step, ``warmup_fraction`` is of all steps.
 
     ``momentum`` of 0.9 makes a constant rate's steps ten times as long.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(128, gt=0)

@@ -33,7 +33,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def save(path: Path, state: State) -> None:
-    points = json.dumps([point.as_list() for point in state.points])
+    points = json.dumps(state.points)
     write_tensors(path, state.tensors, {"epoch": str(state.epoch), "points": points})
 
 
@@ -43,7 +43,7 @@ def load(path: Path, device: torch.device) -> State | None:
         with safe_open(path, framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        points = [Point.from_list(values) for values in json.loads(metadata["points"])]
+        points = [Point(*values) for values in json.loads(metadata["points"])]
         return State(int(metadata["epoch"]), tensors, points)
     except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
         return None

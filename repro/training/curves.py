@@ -1,11 +1,9 @@
 """Points of a learning curve: the rows of ``curves.csv``."""
 
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """``metric`` of ``split`` after ``epoch`` epochs and ``step`` steps."""
 
     epoch: int
@@ -13,10 +11,3 @@ class Point:
     split: str
     metric: str
     value: float
-
-    def as_list(self) -> list[Any]:
-        return list(astuple(self))
-
-    @classmethod
-    def from_list(cls, values: list[Any]) -> "Point":
-        return cls(*values)

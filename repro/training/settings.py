@@ -2,18 +2,18 @@
 
 from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+
+from repro.settings import Options
 
 
-class Training(BaseModel):
+class Training(Options):
     """Optimisation and regularisation of one supervised run.
 
     Learning rate and momentum are per step; rates of dropout are probabilities of dropping;
     ``max_norm_squared`` bounds the squared norm of each unit's incoming weights (None: no bound);
     ``jitter_pixels`` shifts each input by whole pixels, up to that many on both axes.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(gt=0)
     batch_size: int = Field(128, gt=0)

@@ -3,7 +3,7 @@
 Errors on held-out cases choose learning rates, those on the test set are compared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +69,7 @@ class Fitted:
     """What a run found: ``metrics`` for its row, and its learning curves."""
 
     metrics: Mapping[str, float | int | str]
-    points: list[Point]
-
-    @property
-    def curves(self) -> list[tuple[int, int, str, str, float]]:
-        return [(p.epoch, p.step, p.split, p.metric, p.value) for p in self.points]
+    curves: Sequence[Point]
 
 
 def fit(

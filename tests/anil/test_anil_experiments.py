@@ -17,6 +17,7 @@ from repro.experiment import Context
 from repro.machine import ROOT
 from repro.papers.anil2018 import (
     _batch,
+    _language_answers,
     _learning,
     _steps,
     _tasks,
@@ -195,9 +196,9 @@ def test_language_model_runs_draws_and_answers(record):
 
 
 def test_what_two_phases_took_is_told_for_the_seeds_that_got_there():
-    said = language_model._two_phase_steps([30.0, np.inf, 34.0], 20).reason
+    said = _language_answers._two_phase_steps([30.0, np.inf, 34.0], 20).reason
     assert "after 32 steps of both phases, that group after 20 (mean of the 2 of 3 seeds that reach it)" in said
-    assert "on record" not in language_model._two_phase_steps([np.inf], 20).reason
+    assert "on record" not in _language_answers._two_phase_steps([np.inf], 20).reason
 
 
 def test_a_baseline_that_learns_longer_is_met_where_the_shorter_run_ends(monkeypatch):

@@ -11,6 +11,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from repro.compare import Claim, Value
+from repro.data.sets import load_once
 from repro.experiment import Context
 from repro.papers.hinton2015 import _nets as nets
 from repro.papers.hinton2015 import _tuned as tuned
@@ -77,7 +78,7 @@ def test_members_of_one_ensemble_differ_in_initial_weights_alone(tmp_path: Path,
 
 
 def left_by_members(tmp_path: Path, count: int) -> dict[str, Path]:
-    data = nets.image_set("digits")
+    data = load_once("digits")
     generator = torch.Generator().manual_seed(0)
     folders = {}
     for member in range(count):
@@ -91,7 +92,7 @@ def left_by_members(tmp_path: Path, count: int) -> dict[str, Path]:
 
 
 def test_both_means_are_judged_and_the_members_left_aligned(tmp_path: Path) -> None:
-    data = nets.image_set("digits")
+    data = load_once("digits")
     folders = left_by_members(tmp_path, 3)
     arm = ARMS["digits.ensemble"]
     found = RUNS[arm.settings["role"]](arm, 1, context(tmp_path / "work", **folders)).metrics
@@ -123,7 +124,7 @@ def test_a_student_learns_from_its_ensemble_case_by_case(tmp_path: Path, monkeyp
     inputs = {"ensemble": tmp_path / "ensemble", "rates": grid_folder(tmp_path / "rates")}
     found = RUNS["student"](arm, seed, context(tmp_path / "student", **inputs))
     assert found.metrics["learning_rate"] == 0.05
-    data = nets.image_set("digits")
+    data = load_once("digits")
     index = few_labels(arm.settings, data, 1).index
     labels, logits = given[0]
     assert torch.equal(labels, data.train.labels[index])

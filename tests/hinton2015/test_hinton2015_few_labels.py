@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from repro.data.sets import load_once
 from repro.errors import UserError
 from repro.experiment import Arm, Context, Result
-from repro.papers.hinton2015 import _nets as nets
 from repro.papers.hinton2015 import _tuned as tuned
 from repro.papers.hinton2015._few_labels import few_labels, of_a_grid
 from repro.papers.hinton2015._regulariser_runs import early_stopped
@@ -19,11 +19,11 @@ from repro.training.loop import DivergedError
 
 
 def drawn(cases: int | None, seed: int) -> Tensor:
-    return few_labels({"cases": cases, "held_out": 300}, nets.image_set("digits"), seed).index
+    return few_labels({"cases": cases, "held_out": 300}, load_once("digits"), seed).index
 
 
 def test_cases_seen_and_held_out_are_apart_and_what_they_say() -> None:
-    data = nets.image_set("digits")
+    data = load_once("digits")
     seen = few_labels({"cases": 200, "held_out": 300}, data, seed=1)
     assert not set(seen.index.tolist()) & set(seen.validation_index.tolist())
     assert (len(seen.cases), len(seen.validation), len(seen.test)) == (200, 300, 500)
@@ -38,7 +38,7 @@ def test_cases_seen_and_held_out_are_apart_and_what_they_say() -> None:
 def test_draws_are_nested_and_differ_by_seed_while_validation_does_not() -> None:
     assert set(drawn(50, 3).tolist()) < set(drawn(200, 3).tolist()) < set(drawn(None, 3).tolist())
     assert not torch.equal(drawn(200, 3), drawn(200, 4))
-    data = nets.image_set("digits")
+    data = load_once("digits")
     held = [few_labels({"cases": n, "held_out": 300}, data, s).validation_index for n, s in ((50, 0), (200, 5))]
     assert torch.equal(*held)
 

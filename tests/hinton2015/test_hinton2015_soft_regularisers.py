@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from repro.compare import Claim, Value
-from repro.data.sets import ImageSet, LabelledImages
+from repro.data.sets import ImageSet, LabelledImages, load_once
 from repro.experiment import Context
 from repro.papers.hinton2015 import _nets as nets
 from repro.papers.hinton2015 import _tuned as tuned
@@ -51,7 +51,7 @@ def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path
 
     monkeypatch.setattr(nets, "distilling", noted)
     monkeypatch.setattr(nets, "train", watched)
-    data = nets.image_set("digits")
+    data = load_once("digits")
     teacher, rates = tmp_path / "full", tmp_path / "rates"
     for folder in (teacher, rates):
         folder.mkdir()

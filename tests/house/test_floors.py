@@ -13,7 +13,7 @@ SOURCES = sorted(path for room in ("repro", "simulation") for path in (ROOT / ro
 # From the ground up. A room may use its own floor and those below; where two rooms of one floor may not use each
 # other they have floors of their own.
 FLOORS = (
-    {"repro", "repro.errors", "simulation"},
+    {"repro", "repro.errors", "repro.settings", "simulation"},
     {"repro.files", "repro.logged", "repro.machine"},
     {"repro.published", "repro.plots", "repro.experiment"},
     {"repro.comparison_rows", "repro.results", "repro.config"},
@@ -36,7 +36,7 @@ METHODS = {
     "repro.data", "repro.models", "repro.training", "repro.retrieval", "repro.distill", "repro.codistill",
     "repro.perturb",
 }  # fmt: skip
-UNDER_METHODS = METHODS | {"repro.errors", "repro.files", "simulation"}
+UNDER_METHODS = METHODS | {"repro.errors", "repro.files", "repro.settings", "simulation"}
 
 
 def room_of(name: str) -> str:

@@ -36,6 +36,28 @@ def test_the_picture_has_the_same_bytes_when_drawn_or_saved_again(tmp_path):
     assert b"tEXt" not in png, "neither a date nor a version"
 
 
+def test_a_picture_that_looks_alike_is_left_as_it_is(tmp_path):
+    def drawn(y: float) -> Drawing:
+        picture, (ax,) = axes(height_in=2.0)
+        ax.plot([1, 2], [3, y])
+        ax.set_ylim(2, 5)
+        return Drawing(picture, DATA, "A line.")
+
+    def saved(y: float, name: str, there: bytes | None = None) -> bytes:
+        path = tmp_path / name
+        if there is not None:
+            path.write_bytes(there)
+        save(drawn(y), path)
+        return path.read_bytes()
+
+    first = saved(4, "first.png")
+    assert saved(4.0001, "near.png") != first
+    assert saved(4.0001, "again.png", first) == first
+    assert saved(4.02, "moved.png", first) == saved(4.02, "fresh.png") != first
+    assert saved(4, "torn.png", first[: len(first) // 2]) == first
+    assert saved(4, "other.png", b"no picture") == first
+
+
 def test_numbers_and_caption_stand_beside_it(tmp_path):
     save(drawing(), tmp_path / "coin.png")
     assert (tmp_path / "coin.csv").read_text() == 'x,mean,low,note\n1,0.30000000000000004,,\n2,3,2.5,"a, b"\n'

@@ -8,6 +8,7 @@ import torch
 
 from repro import config
 from repro.compare import NotRun, judge
+from repro.data.sets import load_once
 from repro.errors import UserError
 from repro.experiment import Arm, Context
 from repro.papers.ren2022 import (
@@ -98,7 +99,7 @@ def test_a_rate_that_diverges_loses_the_search_and_does_not_end_it(tmp_path):
 
 def test_more_cases_than_there_are_is_refused(tmp_path):
     with pytest.raises(UserError, match="only 1297 training cases"):
-        _nets.part(_nets.image_set("digits").train, 5000)
+        _nets.part(load_once("digits").train, 5000)
 
 
 def test_every_paper_config_names_the_printed_nets():

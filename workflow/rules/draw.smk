@@ -32,7 +32,8 @@ for (_, name), (scale, sections, complete) in DRAWINGS.items():
             complete,
         output:
             [
-                figure_path(scale, section).with_suffix(kind)
+                # Left in place while it is redrawn: a picture that looks alike stays (repro.plots.save).
+                update(str(figure_path(scale, section).with_suffix(kind)))
                 for section in sections
                 for kind in FIGURE_FILES
             ],

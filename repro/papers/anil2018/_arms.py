@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import Field, PlainSerializer
 
 from repro.codistill.settings import Distillation, Optimizer
+from repro.settings import Options
 from simulation.protocols import Codistillation, SyncSGD, to_dict
 
 
@@ -17,13 +18,7 @@ Rule = Annotated[Optimizer, PlainSerializer(_as_set)]
 """An optimizer that is written as it was read."""
 
 
-class Section(BaseModel):
-    """Base of the experiments' configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Recipe(Section):
+class Recipe(Options):
     """How every group of an experiment trains: `updates` of `batch_size` examples each."""
 
     updates: int = Field(gt=0)

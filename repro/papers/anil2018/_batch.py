@@ -10,10 +10,11 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Result
-from repro.papers.anil2018._arms import Recipe, Section
+from repro.papers.anil2018._arms import Recipe
 from repro.papers.anil2018._steps import NEVER, curve_of, steps_to, times_fewer
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 REFERENCE_BATCH = 256  # of Goyal et al.'s linear scaling rule
 GOYAL_EPOCHS = 90  # of which 5 warm up, and after 30, 60 and 80 of which the rate falls to a tenth
@@ -27,21 +28,21 @@ KINDS: dict[Kind, str] = {
 }
 
 
-class Mlp(Section):
+class Mlp(Options):
     """Hidden layers of ReLUs."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[PositiveInt, ...] = Field(min_length=1)
 
 
-class Conv(Section):
+class Conv(Options):
     """`repro.models.convnet` with these widths."""
 
     kind: Literal["convnet"]
     widths: tuple[PositiveInt, ...] = Field(min_length=1)
 
 
-class ResNet(Section):
+class ResNet(Options):
     """`repro.models.resnet` on pictures of ``size`` pixels; four stages of 3, 4, 6, 3 and width 64 are ResNet-50."""
 
     kind: Literal["resnet"]
@@ -53,7 +54,7 @@ class ResNet(Section):
 Net = Annotated[Mlp | Conv | ResNet, Field(discriminator="kind")]
 
 
-class Hardware(Section):
+class Hardware(Options):
     """How a step is computed; nothing of what is learned beyond rounding and, computed in parts, batch norm.
 
     ``accumulation``: equal parts of every batch, whatever its size; or ``examples_at_once``: the size of a part.
@@ -85,7 +86,7 @@ class Hardware(Section):
         return told
 
 
-class Job(Section):
+class Job(Options):
     """What one run needs of a machine, where it needs more than a core and an hour or two.
 
     With ``loaders`` every group is a process that keeps checkpoints and goes on from them, and so many processes more
@@ -98,7 +99,7 @@ class Job(Section):
     minutes: PositiveInt | None = None
 
 
-class Config(Section):
+class Config(Options):
     """``cases`` there are to train on, less ``held_out``; ``epochs`` and ``batch_sizes`` say how many steps a run has.
 
     ``base_rates`` are for 256 examples, by examples a step, and grow with these; where the linear rule holds all are

@@ -12,7 +12,7 @@ from repro.codistill.local import launch
 from repro.codistill.settings import RunFile
 from repro.codistill.shared import GroupFolder
 from repro.errors import UserError
-from repro.experiment import Context
+from repro.experiment import Context, CurvePoint
 
 PATIENCE_S = 86400.0  # groups wait for each other; one that has failed ends the run, so nobody waits for it
 
@@ -21,7 +21,7 @@ PATIENCE_S = 86400.0  # groups wait for each other; one that has failed ends the
 class Ended:
     """What the groups of a run left: (epoch, step, split, metric, value) of all of them, and the first one's last."""
 
-    curves: list[tuple[int, int, str, str, float]]
+    curves: list[CurvePoint]
     metrics: Mapping[str, Mapping[str, float]]
 
 

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repro.codistill.task import Batch, Metrics, Task, Wanted
-from repro.data import folders, sets, tables, texts
+from repro.data import folders, tables, texts
 from repro.data.hashed import hashed
-from repro.data.sets import ImageSet, hold_out
+from repro.data.sets import hold_out, load_once
 from repro.data.texts import TextSet
 from repro.distill.transfer import balanced_subset
 from repro.models.convnet import convnet
@@ -84,14 +84,8 @@ def table(name: str, hidden: tuple[int, ...], *, validation: int, test: int, buc
 
 
 @cache
-def image_set(name: str) -> ImageSet:
-    """The data set, read once per process."""
-    return sets.load(name)
-
-
-@cache
 def _rows(name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    data = image_set(name)
+    data = load_once(name)
     return flat_float(data.train.images), data.train.labels, flat_float(data.test.images), data.test.labels
 
 
@@ -109,7 +103,7 @@ def images(name: str, hidden: tuple[int, ...], *, cases: int | None = None, held
     if cases is not None:
         chosen = balanced_subset(y, cases, seed=0)
         x, y = x[chosen], y[chosen]
-    classes = len(image_set(name).classes)
+    classes = len(load_once(name).classes)
 
     def batch(rows: Tensor, key: int) -> Batch:
         return x[rows], y[rows]
@@ -126,9 +120,9 @@ def images(name: str, hidden: tuple[int, ...], *, cases: int | None = None, held
 def _convolutional(name: str, net: Mapping[str, Any], held_out: int) -> Task:
     """The task of `images` with pictures kept in their shape and a convolutional net; pixels less their mean."""
     flat = images(name, (), held_out=held_out)
-    found = tuple(image_set(name).train.images.shape[1:])
+    found = tuple(load_once(name).train.images.shape[1:])
     shape = found if len(found) == 3 else (1, *found)
-    classes = len(image_set(name).classes)
+    classes = len(load_once(name).classes)
 
     class Shaped(nn.Module):
         """Flat rows as pictures."""

@@ -28,9 +28,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim, Value
 from repro.experiment import Arm, Context, Result
-from repro.papers.anil2018._arms import Recipe, Section
+from repro.papers.anil2018._arms import Recipe
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "breast-cancer", "paper": "adult", "cluster": "adult"}
 PRINTED_DATA = "criteo"
@@ -46,7 +47,7 @@ PRINTED = {"single": "CO-25", "ensemble": "CO-24", "codistilled": "CO-23"}
 TUNED = ("single", "smoothed", "prior", "codistilled")
 
 
-class Config(Section):
+class Config(Options):
     """``validation`` and ``test``: cases held out; ``buckets``: inputs for hashed categories."""
 
     seeds: int = Field(5, ge=1)

@@ -28,16 +28,17 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from repro.compare import Answer, Claim, NotRun
 from repro.experiment import Arm, Context, Result
-from repro.papers.anil2018._arms import Recipe, Section
+from repro.papers.anil2018._arms import Recipe
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "common-crawl"
 TOLERATED_STEPS = 50  # of CO-21.steps
 
 
-class Config(Section):
+class Config(Options):
     """``interval_steps`` is the middle setting around which the sweeps go; ``cases`` are learned from."""
 
     seeds: int = Field(5, ge=1)

@@ -25,16 +25,16 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from repro.compare import Answer, NotRun
 from repro.experiment import Arm, Context, Result
 from repro.papers.anil2018 import _batch
-from repro.papers.anil2018._arms import Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "fashion-mnist", "cluster": "fashion-mnist"}
 PRINTED_DATA = "imagenet"
 NOT_RUN = ("CO-13", "CO-14", "CO-15")
 
 
-class Price(Section):
+class Price(Options):
     """What the section of ImageNet in ``config/cluster.yaml`` runs, and what it is priced on.
 
     Every run has one device of a cluster of the simulator's shelf, which computes the batch of each of its groups in

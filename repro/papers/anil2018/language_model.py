@@ -32,24 +32,19 @@ too short for its 128 workers a group.
 Cost at scale ``paper``: one to five minutes of one core a run.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
-
-from repro.compare import Answer, Claim, NotRun
-from repro.contrasts import minus
+from repro.compare import Answer
 from repro.experiment import Arm, Context, Result
-from repro.papers.anil2018._arms import Recipe, Rule, Section
+from repro.papers.anil2018._arms import Recipe
+from repro.papers.anil2018._language_config import SMALLER, Config, Group, Pair, sync_name
 from repro.plots.drawing import Drawing
 from repro.results import Results
 
 DATA = {"quick": "pydoc", "paper": "ptb", "cluster": "ptb"}
 PRINTED_DATA = "common-crawl"
 
-SMALLER = "codistilled.smaller"
 CONTROLS = {
     "codistilled.disjoint": "two groups, disjoint data",
     "codistilled.same": "two groups, same data",
@@ -58,88 +53,7 @@ CONTROLS = {
     "two_phase": "two phases, second one",
 }
 
-
-class Group(Section):
-    """Synchronous SGD of so many workers."""
-
-    workers: PositiveInt
-    updates: PositiveInt
-    learning_rate: PositiveFloat
-
-
-class Pair(Section):
-    """Two groups of so many workers that codistil."""
-
-    group_workers: PositiveInt
-    burn_in_steps: int = Field(0, ge=0)
-
-
 Clock = Callable[[int], float]  # where on the axis a step is drawn
-
-
-class Net(Section):
-    """``words``: the most frequent ones, every other is unknown."""
-
-    words: PositiveInt
-    embedding: PositiveInt
-    hidden: PositiveInt
-    layers: PositiveInt = 2
-
-
-class Config(Section):
-    """``sequences_per_worker`` of ``length`` tokens each make a worker's batch.
-
-    The loss is taken every ``evaluate_updates`` on the first ``judged_tokens`` of the held-out text. ``cluster`` and
-    ``workload`` are the simulator's, for hours.
-    """
-
-    seeds: int = Field(3, ge=1)
-    net: Net
-    length: PositiveInt = 32
-    sequences_per_worker: PositiveInt = 2
-    optimizer: Rule
-    sync: tuple[Group, ...] = Field(min_length=1)
-    group_workers: PositiveInt
-    interval_steps: PositiveInt
-    burn_in_steps: int = Field(0, ge=0)
-    smaller_groups: Pair | None = None
-    smoothing: float = Field(0.1, gt=0, lt=1)
-    evaluate_updates: PositiveInt
-    judged_tokens: PositiveInt
-    cluster: str = "p100-ethernet"
-    workload: str = "anil-lstm"
-    codistilled_rate: PositiveFloat | None = Field(None, description="None: the rate of one group")
-    tuned_rates: tuple[PositiveFloat, ...] = ()
-    tuning_share: float = Field(0.5, gt=0, le=1, description="of a run's updates that tuning makes")
-
-    @model_validator(mode="after")
-    def _groups_are_known(self) -> "Config":
-        for workers in (self.group_workers, *([self.smaller_groups.group_workers] if self.smaller_groups else ())):
-            if workers not in [group.workers for group in self.sync]:
-                raise ValueError(f"group_workers: {workers} is none of sync's workers; add it there")
-        return self
-
-    @model_validator(mode="after")
-    def _equal_steps(self) -> "Config":
-        for group in self.sync:
-            if group.workers == 2 * self.group_workers and group.updates != self.base.updates:
-                raise ValueError(
-                    f"sync: {group.workers} workers are held against two groups of {self.group_workers} after equal "
-                    f"steps; give both {self.base.updates} updates, not {group.updates}"
-                )
-        return self
-
-    @property
-    def base(self) -> Group:
-        """One group: the baseline, and what codistils."""
-        return self.group(self.group_workers)
-
-    def group(self, workers: int) -> Group:
-        return next(group for group in self.sync if group.workers == workers)
-
-
-def sync_name(workers: int) -> str:
-    return f"sync{workers}"
 
 
 def arms(config: Config) -> list[Arm]:
@@ -338,162 +252,6 @@ def _clock(results: Results, arm: str, alone: str | None = None, burn_in_steps: 
 
 
 def claims(results: Results) -> Sequence[Answer]:
-    from repro.papers.anil2018._steps import curve_of, steps_to, times_fewer
+    from repro.papers.anil2018._language_answers import answers_of
 
-    config = Config.model_validate(results.config)
-    base, steps = sync_name(config.group_workers), config.base.updates
-    fewer = "steps of one group until its last loss, over the steps until"
-    far_smaller = "text, net and batches are far smaller; whether more workers still help says CO-03"
-
-    def loss(arm: str, than: str) -> tuple[float, ...]:
-        return tuple(results.paired(arm, than, "loss"))
-
-    answers: list[Answer] = [
-        Claim(
-            f"CO-06.{split}",
-            f"{fewer} one of two codistilled groups ({split} data) has it, same seed; 0 if never",
-            times_fewer(results, f"codistilled.{split}", base, "test", "loss", steps),
-            null=1.0,
-            unit="x",
-            published=2.0 if split == "disjoint" else None,
-            departures=far_smaller,
-        )
-        for split in ("disjoint", "same")
-    ]
-    if pair := config.smaller_groups:
-        small = config.group(pair.group_workers)
-        answers.append(
-            Claim(
-                "CO-06.smaller",
-                f"{fewer} one of two codistilled groups of {small.workers} workers (disjoint data) has it, same seed; "
-                "0 if never",
-                times_fewer(results, SMALLER, sync_name(small.workers), "test", "loss", small.updates),
-                null=1.0,
-                unit="x",
-                departures=far_smaller,
-            )
-        )
-    answers.append(
-        Claim(
-            "CO-09",
-            "test loss of a codistilled group with disjoint data minus with the same data, same seed",
-            loss("codistilled.disjoint", "codistilled.same"),
-            direction="less",
-            unit="nats",
-        )
-    )
-    answers += [
-        Claim(
-            f"CO-10.{to}",
-            f"test loss of a codistilled group (disjoint data) minus labels smoothed ({to}), equal steps, same seed",
-            loss("codistilled.disjoint", f"smoothed.{to}"),
-            direction="less",
-            unit="nats",
-        )
-        for to in ("uniform", "unigram")
-    ]
-    twice = sync_name(2 * config.group_workers)
-    if results.values(twice, "loss"):
-        answers.append(
-            Claim(
-                "CO-06.same_workers",
-                f"test loss of one of two groups minus one group of {2 * config.group_workers} workers, equal steps "
-                "and examples, same seed",
-                loss("codistilled.disjoint", twice),
-                direction="less",
-                unit="nats",
-            )
-        )
-    both, alone = results.values("codistilled.disjoint", "loss"), results.values("two_phase", "loss")
-    ensemble = results.values("two_phase", "ensemble_loss")
-    answers += [
-        Claim(
-            "CO-08",
-            "test loss of a codistilled group minus that of the two-phase student after twice as many steps, same seed",
-            tuple(minus(both, alone).values()),
-            direction="less",
-            unit="nats",
-        ),
-        Claim(
-            "CO-08.ensemble",
-            "test loss of a codistilled group minus that of an ensemble of two nets trained apart on the same halves, "
-            "same seed",
-            tuple(minus(both, ensemble).values()),
-            direction="less",
-            unit="nats",
-            departures="the paper holds the codistilled net against an ensemble that was distilled",
-        ),
-        Claim(
-            "CO-08.two_phase_ensemble",
-            "test loss of the two-phase student minus that of the ensemble that taught it, same seed",
-            tuple(minus(alone, ensemble).values()),
-            direction="less",
-            unit="nats",
-            departures="the student sees both halves, each member of the ensemble one",
-        ),
-    ]
-    needed = [
-        steps_to(curve_of(results, "two_phase", seed, "test", "loss"), both[seed])
-        for seed in sorted(both.keys() & alone.keys())
-    ]
-    answers.append(_two_phase_steps(needed, steps))
-    sync = sorted(config.sync, key=lambda group: group.workers)
-    for fewer_workers, more in pairwise(sync):
-        pair_of, common = f"{fewer_workers.workers}to{more.workers}", min(fewer_workers.updates, more.updates)
-        if more.updates >= fewer_workers.updates:
-            answers.append(
-                Claim(
-                    f"CO-03.{pair_of}",
-                    f"test loss after {more.updates} steps, {more.workers} workers minus {fewer_workers.workers}",
-                    loss(sync_name(more.workers), sync_name(fewer_workers.workers)),
-                    direction="less",
-                    unit="nats",
-                )
-            )
-        answers.append(
-            Claim(
-                f"CO-03.{pair_of}.steps",
-                f"{common} steps of {fewer_workers.workers} workers over the steps until {more.workers} have the loss "
-                "of these, same seed; 0 if never",
-                times_fewer(results, sync_name(more.workers), sync_name(fewer_workers.workers), "test", "loss", common),
-                null=1.0,
-                unit="x",
-            )
-        )
-    return [*answers, *_no_limit_reached(config)]
-
-
-def _two_phase_steps(needed: Sequence[float], steps: int) -> NotRun:
-    """Why the printed number of steps has no answer, and what is on record; ``needed``: steps of both phases until the
-    student has the last loss of a codistilled group, which takes ``steps``; infinite if never."""
-    found = ""
-    if reached := [n for n in needed if math.isfinite(n)]:
-        found = (
-            f"; on record the student has a codistilled group's last loss after {sum(reached) / len(reached):.0f} "
-            f"steps of both phases, that group after {steps} (mean of the {len(reached)} of {len(needed)} seeds that "
-            "reach it)"
-        )
-    return NotRun(
-        "CO-07",
-        "how short either phase may be was not searched: each is as long as a codistilled group's whole run, so that "
-        f"the first one alone decides the ratio, which is from 1 to 2 whatever is learnt{found}",
-    )
-
-
-def _no_limit_reached(config: Config) -> list[Answer]:
-    """Why the printed limits of synchronous SGD have no answer."""
-    most = max(group.workers for group in config.sync)
-    batch = f"{most} workers of {config.length * config.sequences_per_worker} tokens"
-    return [
-        NotRun(
-            "CO-04",
-            f"not tried: the largest batch here is of {batch}, far below the paper's 256 workers of 128 x 32, and the "
-            "text is too short for larger ones without repeating it; CO-03 says whether the last doubling "
-            "still helped",
-        ),
-        NotRun(
-            "CO-05",
-            f"an estimate of the paper's for its own cluster; workers are one process here, up to {batch}, and CO-03 "
-            "says whether the last doubling still helped",
-        ),
-    ]
+    return answers_of(results, Config.model_validate(results.config))

@@ -40,10 +40,11 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from repro.codistill.settings import AnyProtocol
 from repro.compare import Answer, Claim
 from repro.experiment import BY_ARM, Arm, Context, Result
-from repro.papers.anil2018._arms import Rule, Section
+from repro.papers.anil2018._arms import Rule
 from repro.papers.anil2018._pace import pace_s, stretches
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 from simulation.protocols import Codistillation, SyncSGD, to_dict
 
 DATA = {"quick": BY_ARM, "paper": BY_ARM, "cluster": BY_ARM}
@@ -55,7 +56,7 @@ EXACT_WORKERS = 2  # of a group, up to which a replay meets every digest
 TASKS = {"pictures": "repro.papers.anil2018._tasks:pictures", "language": "repro.papers.anil2018._tasks:language"}
 
 
-class Problem(Section):
+class Problem(Options):
     """What is trained: a task of this package with its settings, and for how long."""
 
     data: str
@@ -66,7 +67,7 @@ class Problem(Section):
     updates: PositiveInt
 
 
-class Config(Section):
+class Config(Options):
     """Every protocol is run on every problem; ``rounds`` measure each of the machine's parts."""
 
     seeds: int = Field(3, ge=1)

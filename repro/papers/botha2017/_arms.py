@@ -2,27 +2,24 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.experiment import Arm
+from repro.settings import Options
 from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, Training
 
 MOST_FREQUENT = "most_frequent"
 
 
-class Size(BaseModel):
+class Size(Options):
     """Hash buckets of each size of n-grams, and numbers of an embedding."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     buckets: PositiveInt
     dimension: PositiveInt
 
 
-class Linear(BaseModel):
+class Linear(Options):
     """Linear classifiers on the same n-grams, counted in so many buckets."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     buckets: tuple[PositiveInt, ...] = Field(min_length=1)
     seeds: int = Field(3, ge=1)
@@ -30,10 +27,8 @@ class Linear(BaseModel):
     epochs: PositiveInt = 5
 
 
-class Config(BaseModel):
+class Config(Options):
     """The base net is varied in one direction at a time: ``buckets``, ``dimensions`` and learning ``rates``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=1)
     sizes: tuple[PositiveInt, ...] = Field(min_length=1, description="characters of the n-grams")

@@ -121,7 +121,7 @@ def fit_net(settings: Mapping[str, Any], seed: int, context: Context) -> tuple[N
     unpack(net, packed)
     metrics |= {f"{part}_accuracy_8bit": accuracy(net, work.parts[part]) for part in ("valid", "test")}
     metrics["train_loss"] = points[-1].value
-    return net, Result(metrics, [(p.epoch, p.step, p.split, p.metric, p.value) for p in points])
+    return net, Result(metrics, points)
 
 
 def _frequencies(found: tuple[Bags, ...], buckets: int) -> Any:

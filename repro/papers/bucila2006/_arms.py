@@ -9,20 +9,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from repro.experiment import Arm, Need
+from repro.settings import Options
 
 METHODS = ("munge", "nbe", "random")
 
 
-class Section(BaseModel):
-    """Base of the experiments' configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Cases(Section):
+class Cases(Options):
     """How many cases of the shuffled data serve what; ``pool`` averages squares of so many pixels a side."""
 
     train: int = Field(4000, gt=1)
@@ -31,7 +26,7 @@ class Cases(Section):
     pool: int = Field(1, ge=1)
 
 
-class Selection(Section):
+class Selection(Options):
     """The library (None: all recipes) and the climb through it (``repro.distill.selection.select``)."""
 
     members: tuple[str, ...] | None = None
@@ -41,7 +36,7 @@ class Selection(Section):
     share: float = Field(1.0, gt=0, le=1)
 
 
-class Training(Section):
+class Training(Options):
     """``steps`` of ``batch_size`` cases each, however many cases there are; judged ``evaluations`` times on the way."""
 
     steps: int = Field(gt=0)
@@ -77,14 +72,14 @@ class MimicTraining(Training):
         return rates
 
 
-class OwnNet(Section):
+class OwnNet(Options):
     """The net that learns the original labels: hidden units and rate are chosen on the validation cases."""
 
     hidden: tuple[PositiveInt, ...] = Field(min_length=1)
     training: Training
 
 
-class Choice(Section):
+class Choice(Options):
     """p and s of MUNGE, and rates, chosen on small pseudo-sets of ``multiplier`` times the training cases.
 
     ``most_components`` and ``rounds`` of EM bound the mixture of NBE.
@@ -99,13 +94,13 @@ class Choice(Section):
     training: Training
 
 
-class Mimic(Section):
+class Mimic(Options):
     hidden: int = Field(256, gt=0)
     multiplier: int = Field(100, gt=0)
     training: MimicTraining
 
 
-class Compression(Section):
+class Compression(Options):
     """What Tables 2 to 4 need of one data set."""
 
     seeds: int = Field(3, ge=1)
@@ -145,7 +140,7 @@ def pseudo_arm(
     return Arm(f"{task}.{method}", settings | options, seeds, needs)
 
 
-class Sweep(Section):
+class Sweep(Options):
     """What Figures 2 and 3 need: pseudo-set sizes at a fixed net, hidden units at a fixed set.
 
     ``sizes`` are in cases; those above ``rivals_multiplier`` times the training cases are run for MUNGE alone, since

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from repro.distill import library, selection
 from repro.distill.objective import distillation_loss
-from repro.experiment import Context
+from repro.experiment import Context, CurvePoint
 from repro.models.mlp import mlp
 from repro.papers.bucila2006._arms import Training
 from repro.papers.bucila2006._problems import Floats, Problem, Singles
@@ -28,7 +28,7 @@ TIMED_CASES = 2000
 class Fitted:
     model: nn.Module
     metrics: dict[str, Any]
-    curves: list[tuple[int, int, str, str, float]]
+    curves: Sequence[CurvePoint]
 
     @property
     def score(self) -> float:
@@ -79,7 +79,7 @@ def fit(
         checkpoint=checkpoint,
         checkpoint_interval_s=context.checkpoint_interval_s,
     )
-    return Fitted(model, best(points), [(p.epoch, p.step, p.split, p.metric, p.value) for p in points])
+    return Fitted(model, best(points), points)
 
 
 def best(points: Sequence[Point]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from repro.compare import Claim
 from repro.data.questions import QuestionSet, load
@@ -22,12 +21,6 @@ RANKS = (1, 5, 20)
 
 Unit = Literal["paragraphs", "articles"]
 Numbers = NDArray[np.int64]
-
-
-class Section(BaseModel):
-    """Base of the experiments' configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)

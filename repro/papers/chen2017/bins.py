@@ -23,7 +23,6 @@ from repro.papers.chen2017._collection import (
     PRINTED_DATA,
     RANKS,
     Numbers,
-    Section,
     Unit,
     collection,
     difference,
@@ -32,6 +31,7 @@ from repro.papers.chen2017._collection import (
 )
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 __all__ = ["DATA", "PRINTED_DATA", "Config", "arms", "claims", "figure", "run"]
 
@@ -40,7 +40,7 @@ PAPERS_BITS = 24
 LOST_POINTS = 0.5  # declared before the run: what hashing may cost
 
 
-class Config(Section):
+class Config(Options):
     """``bits``: powers of two of the numbers of bins."""
 
     parts: int = Field(8, ge=2)

@@ -25,7 +25,6 @@ from repro.papers.chen2017._collection import (
     RANKS,
     UNITS,
     Numbers,
-    Section,
     at_random,
     collection,
     difference,
@@ -34,6 +33,7 @@ from repro.papers.chen2017._collection import (
 )
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 __all__ = ["DATA", "PRINTED_DATA", "Config", "arms", "claims", "figure", "run"]
 
@@ -42,7 +42,7 @@ ORDERS = {"bigrams": 2, "unigrams": 1}
 LINES: tuple[tuple[str, float, Any], ...] = (("answer_at_5", 0.97, "-"), ("gold_at_5", 1.03, ":"))  # and a shift
 
 
-class Config(Section):
+class Config(Options):
     """``articles``: sizes of the collection; the questions are those about the articles of the smallest."""
 
     seeds: int = Field(5, ge=1)

@@ -38,7 +38,6 @@ from repro.papers.chen2017._collection import (
     UNITS,
     Collection,
     Numbers,
-    Section,
     at_random,
     collection,
     difference,
@@ -48,6 +47,7 @@ from repro.papers.chen2017._collection import (
 from repro.plots.drawing import Drawing
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 
 __all__ = ["DATA", "PRINTED_DATA", "Config", "arms", "claims", "figure", "run"]
 
@@ -80,7 +80,7 @@ SHOWN = {
 }
 
 
-class Config(Section):
+class Config(Options):
     """``parts``: into how many the articles are dealt, one a seed. ``bins`` of the hash."""
 
     parts: int = Field(8, ge=2)

@@ -4,19 +4,15 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import product
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from repro.settings import Options
 
 DAYS_PER_MONTH = 365.25 / 12
 MINUTES_PER_HOUR = 60
 
 
-class Section(BaseModel):
-    """Base of the configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Assumed(Section):
+class Assumed(Options):
     """An assumption: the value used, and the range it may lie in."""
 
     value: float = Field(gt=0)

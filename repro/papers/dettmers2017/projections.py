@@ -30,7 +30,6 @@ from repro.papers.dettmers2017._growth import (
     DAYS_PER_MONTH,
     MINUTES_PER_HOUR,
     Assumed,
-    Section,
     doubling_years_for,
     gap_doubling_years,
     over,
@@ -40,6 +39,7 @@ from repro.plots.drawing import Drawing
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -55,7 +55,7 @@ INSTEAD = {"weeks2": "weeks1"}  # a span that gives the printed year where the s
 SPANS = {"months2": "2 months", "weeks2": "2 weeks", "weeks1": "1 week"}
 
 
-class Rerun(Section):
+class Rerun(Options):
     """The run that is to be repeated, and what it is to be repeated on.
 
     ``efficiency`` is what one of the run's GPUs did of what it would have done alone. ``desktops`` are numbers of
@@ -70,7 +70,7 @@ class Rerun(Section):
     doubling_years: tuple[Assumed, ...] = Field(min_length=1)
 
 
-class Video(Section):
+class Video(Options):
     """Uploads, their growth and that of compute, from ``start_year`` to ``last_year``."""
 
     hours_per_minute: Assumed
@@ -82,7 +82,7 @@ class Video(Section):
     cluster: str = "p100-ethernet"
 
 
-class Useful(Section):
+class Useful(Options):
     """Only this fraction of the data is useful; data double every so many years."""
 
     fraction: Assumed
@@ -90,7 +90,7 @@ class Useful(Section):
     printed_lag_years: float = Field(gt=0)
 
 
-class Config(Section):
+class Config(Options):
     start_year: Assumed
     rerun: Rerun
     video: Video

@@ -29,10 +29,11 @@ from repro.compare import Answer
 from repro.errors import UserError
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.files import read_csv
-from repro.papers.dettmers2017._growth import Assumed, Section, over, years_until
+from repro.papers.dettmers2017._growth import Assumed, over, years_until
 from repro.plots.drawing import Drawing
 from repro.results import TIMING_HEAD, WORDS, Results
 from repro.runner import RESULTS
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -40,7 +41,7 @@ CORE = "one_core"
 SECONDS_PER_HOUR = 3600
 
 
-class Config(Section):
+class Config(Options):
     """``core`` and ``clusters`` are names of the simulator's shelf, or files; ``record`` is the scale that is priced.
 
     ``core_share`` is a recorded core's rate as a share of what the shelf says is attained there, and

@@ -2,18 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
+from repro.settings import Options
 from repro.training.settings import RATE_IS_CHOSEN, Training
 
 
-class Section(BaseModel):
-    """Base of the experiments' configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Rates(Section):
+class Rates(Options):
     """Learning rates of a student by what it learns from; each tuned over the same grid."""
 
     hard: float = Field(gt=0)
@@ -21,7 +16,7 @@ class Rates(Section):
     soft_hard: float = Field(gt=0)
 
 
-class Net(Section):
+class Net(Options):
     """Hidden layers and how they are trained."""
 
     hidden: tuple[PositiveInt, ...] = Field(min_length=1)

@@ -3,6 +3,7 @@
 import torch
 from safetensors.torch import load_file
 
+from repro.data.sets import load_once
 from repro.distill.ensemble import arithmetic_mean, geometric_mean, teacher_logits
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _nets as nets
@@ -18,7 +19,7 @@ def net(arm: Arm, seed: int, context: Context) -> Result:
     """A net on labels. The nets of one seed see the same cases in the same order and differ in their initial weights
     alone; one of a grid is no member and begins apart from all of them."""
     settings = tuned.with_best_rate(arm.settings, context)
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     seen = few_labels(settings, data, seed)
     objective = nets.distilling(settings, seen.cases.labels, None, torch.device(context.device))
     weights = generator_seed(seed, "member", settings.get("member", "of a grid"))
@@ -32,7 +33,7 @@ def net(arm: Arm, seed: int, context: Context) -> Result:
 
 def teacher(arm: Arm, seed: int, context: Context) -> Result:
     """Several nets' predictions, averaged both ways; trains nothing. Leaves the members' logits on the cases seen."""
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     seen = few_labels(arm.settings, data, seed)
     left = [nets.left_logits(folder) for folder in context.inputs.values()]
     train = torch.stack([logits["train"] for logits in left])
@@ -57,7 +58,7 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
     Student s learns from ensemble s mod n, on that ensemble's cases.
     """
     settings = tuned.with_best_rate(arm.settings, context)
-    seen = few_labels(settings, nets.image_set(context.data), seed % settings["ensembles"])
+    seen = few_labels(settings, load_once(context.data), seed % settings["ensembles"])
     folder = next(folder for folder in context.inputs.values() if (folder / MEMBERS).exists())
     logits = teacher_logits(load_file(folder / MEMBERS)["train"], settings["mean"], settings["temperature"])
     objective = nets.distilling(settings, seen.cases.labels, logits, torch.device(context.device))

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.data.sets import load_once
 from repro.distill.objective import distillation_loss, logit_matching_loss, soft_targets
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _nets as nets
@@ -21,7 +22,7 @@ def distance(logits: Tensor, others: Tensor) -> float:
 
 def student(arm: Arm, seed: int, context: Context) -> Result:
     """A student at the arm's temperature, or one of logit regression where it has none."""
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     teacher = nets.left_logits(context.inputs["teacher"])
     device = torch.device(context.device)
     temperature = arm.settings["temperature"]
@@ -42,7 +43,7 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
     metrics["distance_to_teacher"] = distance(logits, teacher["test"])
     if temperature is not None:
         metrics["distance"] = distance(logits, nets.left_logits(context.inputs["logits"])["test"])
-    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points))
+    return Result(metrics | nets.precision(arm.settings, context), points)
 
 
 def distance_of_seeds(seed: int, context: Context) -> Result:
@@ -60,7 +61,7 @@ def gradients(arm: Arm, seed: int, context: Context) -> Result:
     """
     count = arm.settings["cases"]
     v = nets.left_logits(context.inputs["teacher"])["train"][:count].double()
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     start = nets.logits_of(nets.build(arm.settings, data, nets.student_seed(seed)), data.train.images[:count]).double()
     end = nets.left_logits(context.inputs["logits"])["train"][:count].double()
     z = start + (end - start) / 3

@@ -4,7 +4,6 @@ The leading underscore says that it is no experiment.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from repro.data import sets
-from repro.data.sets import ImageSet, LabelledImages
+from repro.data.sets import ImageSet, LabelledImages, load_once
 from repro.distill.objective import distillation_loss, soft_targets
 from repro.experiment import Arm, Context, Result
 from repro.models.mlp import mlp
@@ -30,12 +28,6 @@ from repro.training.settings import Training
 
 LOGITS = "logits.safetensors"
 EVALUATION_BATCH = 2000
-
-
-@cache
-def image_set(name: str) -> ImageSet:
-    """The data set, read once per process."""
-    return sets.load(name)
 
 
 def subset(cases: LabelledImages, index: Tensor) -> LabelledImages:
@@ -129,7 +121,7 @@ def fit(
     training = Training(**settings["training"])
     device = torch.device(context.device)
     weights = seed if weights_seed is None else weights_seed
-    model = build(settings, image_set(context.data), weights).to(device)
+    model = build(settings, load_once(context.data), weights).to(device)
 
     def evaluate(model: nn.Module) -> dict[str, Mapping[str, float]]:
         return {split: measure(logits_of(model, held.images), held.labels) for split, held in judged_on.items()}
@@ -175,10 +167,6 @@ def left_logits(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / LOGITS)
 
 
-def curves(points: list[Point]) -> list[tuple[int, int, str, str, float]]:
-    return [(p.epoch, p.step, p.split, p.metric, p.value) for p in points]
-
-
 def fit_student(
     settings: Mapping[str, Any], seed: int, context: Context, index: Tensor | None = None
 ) -> tuple[nn.Module, list[Point]]:
@@ -186,7 +174,7 @@ def fit_student(
 
     Its soft targets, where it has any, are those that the needed teacher gave to the same cases.
     """
-    data = image_set(context.data)
+    data = load_once(context.data)
     cases = data.train if index is None else subset(data.train, index)
     teacher = None
     if settings["soft_weight"]:
@@ -204,7 +192,7 @@ def run_student(arm: Arm, seed: int, context: Context) -> Result:
 
 def outcome_on_all_cases(arm: Arm, context: Context, model: nn.Module, points: list[Point]) -> Result:
     """The result of a net trained on all training cases, with its errors on them."""
-    data = image_set(context.data)
+    data = load_once(context.data)
     train_errors = errors(logits_of(model, data.train.images), data.train.labels)
     metrics = outcome(points, {"test": data.test}) | {"train_errors": train_errors}
-    return Result(metrics | precision(arm.settings, context), curves(points))
+    return Result(metrics | precision(arm.settings, context), points)

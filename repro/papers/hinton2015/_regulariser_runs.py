@@ -2,6 +2,7 @@
 
 import torch
 
+from repro.data.sets import load_once
 from repro.distill.objective import smoothed_labels
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _nets as nets
@@ -12,7 +13,7 @@ from repro.training.curves import Point
 
 def full(arm: Arm, seed: int, context: Context) -> Result:
     """The net on all training cases that are not held out; leaves its logits."""
-    settings, data = arm.settings, nets.image_set(context.data)
+    settings, data = arm.settings, load_once(context.data)
     seen = few_labels(settings, data, seed)
     judged_on = {"train": seen.cases, **seen.judged_on}
     objective = nets.distilling(settings, seen.cases.labels, None, torch.device(context.device))
@@ -24,7 +25,7 @@ def full(arm: Arm, seed: int, context: Context) -> Result:
 def student(arm: Arm, seed: int, context: Context) -> Result:
     """A net on few cases: with their labels, with smoothed labels, or with the soft targets of the full net."""
     settings = tuned.with_best_rate(arm.settings, context)
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     seen = few_labels(settings, data, seed)
     judged_on = {"train": seen.cases, **seen.judged_on}
     teacher = None
@@ -42,7 +43,7 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
     tuned.leave(context, settings, metrics["validation_errors"])
     drawn = [point for point in points if point.metric != "loss" and arm.settings["role"] == "student"]
     found = metrics | tuned.told(settings) | nets.precision(settings, context)
-    return Result(found, nets.curves(drawn))
+    return Result(found, drawn)
 
 
 def early_stopped(points: list[Point]) -> dict[str, int]:

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from repro.experiment import Need
-from repro.papers.hinton2015._arms import Section
 from repro.results import Results
+from repro.settings import Options
 from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, NO_NORMS, Training
 
 DATA = {"quick": "hierarchy", "paper": "cifar-100", "cluster": "cifar-100"}
@@ -25,7 +25,7 @@ JudgedOnMaps = Annotated[OnMaps, JUDGED_ONCE]
 Kind = Literal["dustbin", "full", "full_soft"]
 
 
-class Specialists(Section):
+class Specialists(Options):
     """How many class sets, how large, and how each specialist is trained.
 
     ``kind``: outputs for the set's classes and one dustbin (the paper's), or for all classes, on labels alone or with

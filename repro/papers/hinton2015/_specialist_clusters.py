@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repro.data.sets import ImageSet
+from repro.data.sets import ImageSet, load_once
 from repro.distill import clusters
 from repro.experiment import Arm, Context, Result
-from repro.papers.hinton2015._nets import image_set
 from repro.papers.hinton2015._specialist_nets import Generalist
 from repro.training.keys import generator_seed
 
@@ -49,7 +48,7 @@ def _mean_agreement(assignments: Sequence[Tensor], superclasses: Sequence[int]) 
 
 def clusters_of_errors(arm: Arm, seed: int, context: Context) -> Result:
     """The rival that uses labels: a generalist's classes clustered by which are taken for which in testing."""
-    data, left = image_set(context.data), Generalist.needed_by(context)
+    data, left = load_once(context.data), Generalist.needed_by(context)
     answers = left["test_logits"].argmax(1)
     affinity = error_affinity(data.test.labels, answers, len(data.classes))
     rows = [
@@ -90,7 +89,7 @@ def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str
 
 def names(arm: Arm, seed: int, context: Context) -> Result:
     """The clusters of the first generalist by class name."""
-    data = image_set(context.data)
+    data = load_once(context.data)
     found = clusters.online_kmeans(
         Generalist.needed_by(context)["covariance"], arm.settings["count"], seed=seed
     ).assignment

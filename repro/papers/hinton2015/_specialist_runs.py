@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from repro.data.sets import hold_out
+from repro.data.sets import hold_out, load_once
 from repro.distill.combine import combine, combine_reversed, consulted
 from repro.distill.covariance import covariance
 from repro.distill.objective import soft_targets
@@ -17,7 +17,7 @@ from repro.experiment import Arm, Context, Result
 from repro.models.convnet import convnet
 from repro.models.counting import layer_counts, total
 from repro.papers.hinton2015 import _specialist_nets as nets
-from repro.papers.hinton2015._nets import curves, image_set, precision
+from repro.papers.hinton2015._nets import precision
 from repro.papers.hinton2015._specialist_arms import MOST_COVERING
 from repro.papers.hinton2015._specialist_clusters import agreement, covariance_rows
 from repro.papers.hinton2015._specialist_nets import BATCH, Generalist, percent_right
@@ -31,7 +31,7 @@ from repro.training.settings import Training
 
 def generalist(arm: Arm, seed: int, context: Context) -> Result:
     """Train a generalist, leave what specialists need of it, and cluster its classes."""
-    data, settings = image_set(context.data), arm.settings
+    data, settings = load_once(context.data), arm.settings
     training = Training(**settings["training"])
     device = torch.device(context.device)
     kept, held_out = hold_out(len(data.train), settings["held_out"], 0)
@@ -75,12 +75,12 @@ def generalist(arm: Arm, seed: int, context: Context) -> Result:
     tables = {"agreement": agreement(left, data, settings, seed)}
     if seed == 0:
         tables["covariance"] = covariance_rows(left["covariance"], data, max(settings["counts"]))
-    return Result(metrics | precision(settings, context), curves(points), tables)
+    return Result(metrics | precision(settings, context), points, tables)
 
 
 def specialists(arm: Arm, seed: int, context: Context) -> Result:
     """Train an arm's specialists and judge them, alone and together."""
-    data, teacher = image_set(context.data), Generalist.needed_by(context)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
     trained = nets.train_all(settings, seed, context, teacher, data)
     logits, labels, sets = teacher["test_logits"], data.test.labels, trained.class_sets
@@ -119,7 +119,7 @@ def coverage(before: Tensor, after: Tensor, covering: Tensor) -> list[dict[str, 
 
 def dustbin(arm: Arm, seed: int, context: Context) -> Result:
     """How well specialists tell their classes from all others, and what moving their dustbin's logit is worth."""
-    data, teacher = image_set(context.data), Generalist.needed_by(context)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings, kept, held_out = arm.settings, teacher["kept"], teacher["held_out"]
     folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == arm.name)
     left = nets.left_specialists(settings, folder, teacher)
@@ -170,7 +170,7 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
     ``conditional`` on each split (``train``: the special cases learned from; ``validation``: the held-out ones), and
     ``others`` on test cases of other classes, answers among these, for kinds with all outputs.
     """
-    data, teacher = image_set(context.data), Generalist.needed_by(context)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings, labels, kept = arm.settings, data.train.labels, teacher["kept"]
     training = Training(**settings["training"])
     body, maps, test_maps = nets.body_of(teacher), teacher.maps("train"), teacher.maps("test")[0]
@@ -217,7 +217,7 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
 
 def on_features(arm: Arm, seed: int, context: Context) -> Result:
     """Specialists of one linear layer on the generalist's features, their combination judged for each n."""
-    data, teacher = image_set(context.data), Generalist.needed_by(context)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
     sets = teacher.class_sets(settings, seed)
     weight = teacher["head.weight"]

@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repro.data.sets import ImageSet
+from repro.data.sets import ImageSet, load_once
 from repro.distill.combine import combine, consulted
 from repro.distill.objective import distillation_loss
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_nets as nets
-from repro.papers.hinton2015._nets import curves, image_set
 from repro.papers.hinton2015._specialist_nets import Generalist, percent_right
 from repro.runner import CHECKPOINT
 from repro.training.keys import generator_seed
@@ -26,7 +25,7 @@ def longer(arm: Arm, seed: int, context: Context) -> Result:
 
 def distilled(arm: Arm, seed: int, context: Context) -> Result:
     """The generalist's top taught by the combination, by its own soft targets, or by labels alone."""
-    data, teacher = image_set(context.data), Generalist.needed_by(context)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
     kept = teacher["kept"]
     p = torch.softmax(teacher["train_logits"][kept].double(), 1)
@@ -61,7 +60,7 @@ def _whole(
     settings: Mapping[str, Any], seed: int, context: Context, targets: Tensor | None, hard_weight: float
 ) -> Result:
     """Train the generalist's top on all kept cases, on soft ``targets`` (all training cases, classes) if given."""
-    data, teacher = image_set(context.data), Generalist.needed_by(context)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
     kept, held_out, labels = teacher["kept"], teacher["held_out"], data.train.labels
     net = nets.body_of(teacher)
     views = nets.Views(teacher.maps("train"))
@@ -87,4 +86,4 @@ def _whole(
         "accuracy": percent_right(nets.answers(net, teacher.maps("test")[0]), data.test.labels),
         "validation_accuracy": percent_right(validation, labels[held_out]),
     }
-    return Result(metrics, curves(points))
+    return Result(metrics, points)

@@ -32,10 +32,11 @@ from repro.compare import Answer, Claim, NotRun, Value, t_interval
 from repro.contrasts import beyond_share, minus, one_per_teacher, shares
 from repro.experiment import BY_ARM, Arm, Context, Need, Result
 from repro.papers.hinton2015 import _tuned as tuned
-from repro.papers.hinton2015._arms import Section, TunedNet
+from repro.papers.hinton2015._arms import TunedNet
 from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +47,7 @@ TEACHERS = ("ensemble", "one")
 FAR = 1.3  # a mean error so many times the median is one that a student which learned nothing has lifted
 
 
-class Task(Section):
+class Task(Options):
     """One data set, its nets, and how many of each."""
 
     data: str
@@ -59,7 +60,7 @@ class Task(Section):
     students: int = Field(1, ge=1, description="of each ensemble, at each temperature")
 
 
-class Config(Section):
+class Config(Options):
     members: int = Field(10, ge=2)
     mean: Literal["arithmetic", "geometric"] = "arithmetic"
     temperatures: tuple[PositiveFloat, ...] = Field((1.0, 2.0, 5.0, 10.0), min_length=1)

@@ -15,15 +15,15 @@ from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 
 
-class Config(Section):
+class Config(Options):
     digit: int = Field(2, ge=0, le=9)
     temperatures: tuple[PositiveFloat, ...] = Field((1.0, 4.0, 20.0), min_length=1)
     examples: int = Field(6, ge=2, description="images shown, a wrongly classified one among them if any")
@@ -37,10 +37,11 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
+    from repro.data.sets import load_once
     from repro.distill.objective import soft_targets
     from repro.papers.hinton2015 import _nets as nets
 
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     logits = nets.left_logits(context.inputs["teacher.0"])["test"]
     digit = arm.settings["digit"]
     members = (data.test.labels == digit).nonzero().squeeze(1)

@@ -18,15 +18,16 @@ from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Net, Section
+from repro.papers.hinton2015._arms import Net
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     net: Net
     temperatures: tuple[PositiveFloat, ...] = Field(min_length=3, description="growing; of the trained students")

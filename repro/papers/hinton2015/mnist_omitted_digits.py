@@ -20,9 +20,10 @@ from pydantic import Field, field_validator
 
 from repro.compare import Answer, Claim, Value
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Section, Student
+from repro.papers.hinton2015._arms import Student
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -31,7 +32,7 @@ DEPARTURES = "T of these runs and the labels' weight are not printed: T = 20 her
 TARGETS = {"soft": "soft targets alone", "soft_hard": "soft targets and labels"}
 
 
-class TransferSet(Section):
+class TransferSet(Options):
     """Classes left out (``shifted`` upwards later) or the only ones kept (``shifted`` downwards)."""
 
     name: str
@@ -51,7 +52,7 @@ class TransferSet(Section):
         return self.omit or self.keep
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     temperature: float = Field(20.0, gt=0)
     student: Student
@@ -81,10 +82,11 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
+    from repro.data.sets import load_once
     from repro.distill import bias, transfer
     from repro.papers.hinton2015 import _nets as nets
 
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     omit, keep = arm.settings["omit"], arm.settings["keep"]
     labels = data.train.labels
     index = transfer.without_classes(labels, omit) if omit else transfer.only_classes(labels, keep)
@@ -115,7 +117,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
             per_digit.append({"way": way, "digit": digit, **counts})
         of_shifted = torch.isin(data.test.labels, torch.tensor(classes))
         metrics[f"{way}_errors_shifted_classes"] = int((wrong & of_shifted).sum())
-    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points), {"per_digit": per_digit})
+    return Result(metrics | nets.precision(arm.settings, context), points, {"per_digit": per_digit})
 
 
 def figure(results: Results) -> Drawing:

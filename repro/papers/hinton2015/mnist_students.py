@@ -26,18 +26,19 @@ from pydantic import Field
 from repro.compare import Answer, Claim, Value, t_interval
 from repro.contrasts import minus, one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Net, Section, Student
+from repro.papers.hinton2015._arms import Net, Student
 from repro.papers.hinton2015._teachers import teachers, test_errors
 from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 DEPARTURES = "schedule shorter than the paper's; optimiser, batch and initialisation are not printed there"
 
 
-class Config(Section):
+class Config(Options):
     teacher_seeds: int = Field(3, ge=1)
     student_seeds: int = Field(5, ge=1)
     temperature: float = Field(20.0, gt=0)
@@ -58,11 +59,12 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
+    from repro.data.sets import load_once
     from repro.papers.hinton2015 import _nets as nets
 
     if arm.name != "teacher":
         return nets.run_student(arm, seed, context)
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     objective = nets.distilling(arm.settings, data.train.labels, None, torch.device(context.device))
     model, points = nets.fit(arm.settings, seed, context, data.train, {"test": data.test}, objective)
     nets.leave_logits(context.work, model, data)

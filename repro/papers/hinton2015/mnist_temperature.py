@@ -23,10 +23,11 @@ from pydantic import Field, PositiveFloat
 from repro.compare import Answer, Claim, t_interval
 from repro.contrasts import beyond_share, minus, one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Section, Student
+from repro.papers.hinton2015._arms import Student
 from repro.papers.hinton2015._teachers import teachers, test_errors
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -41,7 +42,7 @@ class Width(Student):
     seeds_per_job: int = Field(1, ge=1)
 
 
-class Config(Section):
+class Config(Options):
     temperatures: tuple[PositiveFloat, ...] = Field(min_length=2)
     widths: tuple[Width, ...] = Field(min_length=1)
 

@@ -16,9 +16,10 @@ from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Section, Student
+from repro.papers.hinton2015._arms import Student
 from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -26,7 +27,7 @@ KINDS = ("hard", "soft")
 CHANCE_PERCENT = 80.0  # test error above which a student of ten classes has learned nothing
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     temperature: float = Field(20.0, gt=0)
     sizes: tuple[PositiveInt, ...] = Field(min_length=2, description="transfer cases")
@@ -49,14 +50,15 @@ def arms(config: Config) -> list[Arm]:
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
+    from repro.data.sets import load_once
     from repro.distill.transfer import balanced_subset
     from repro.papers.hinton2015 import _nets as nets
 
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     index = balanced_subset(data.train.labels, arm.settings["size"], seed)
     _, points = nets.fit_student(arm.settings, seed, context, index)
     metrics = nets.outcome(points, {"test": data.test})
-    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points))
+    return Result(metrics | nets.precision(arm.settings, context), points)
 
 
 def figure(results: Results) -> Drawing:

@@ -20,9 +20,10 @@ from pydantic import Field, PositiveFloat
 
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2015._arms import Section, TunedNet
+from repro.papers.hinton2015._arms import TunedNet
 from repro.plots.drawing import Drawing
 from repro.results import SETTING, Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -37,7 +38,7 @@ class StudentGrid(TunedNet):
     kinds: tuple[Literal["hard", "soft", "soft_hard"], ...] = ("hard", "soft", "soft_hard")
 
 
-class Config(Section):
+class Config(Options):
     held_out: int = Field(gt=0, description="training cases kept for validation")
     teacher: TunedNet
     teacher_rates: tuple[PositiveFloat, ...] = Field(min_length=1)
@@ -74,10 +75,10 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
-    from repro.data.sets import hold_out
+    from repro.data.sets import hold_out, load_once
     from repro.papers.hinton2015 import _nets as nets
 
-    data = nets.image_set(context.data)
+    data = load_once(context.data)
     kept, held_out = hold_out(len(data.train), arm.settings["held_out"], seed=0)
     judged_on = {"validation": nets.subset(data.train, held_out)}
     cases = nets.subset(data.train, kept)
@@ -90,7 +91,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     if arm.name.startswith("teacher"):
         nets.leave_logits(context.work, model, data)
     metrics = nets.outcome(points, judged_on)
-    return Result(metrics | nets.precision(arm.settings, context), nets.curves(points))
+    return Result(metrics | nets.precision(arm.settings, context), points)
 
 
 def figure(results: Results) -> Drawing:

@@ -34,10 +34,11 @@ from repro.compare import Answer, Claim, Value, t_interval
 from repro.contrasts import beyond_share, minus, shares
 from repro.experiment import BY_ARM, Arm, Context, Need, Result
 from repro.papers.hinton2015 import _tuned as tuned
-from repro.papers.hinton2015._arms import Section, TunedNet
+from repro.papers.hinton2015._arms import TunedNet
 from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 from repro.training.settings import Training, refuse
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class SmallNet(TunedNet):
         return super().settings(**changes) | ({"channels": list(self.channels)} if self.channels else {})
 
 
-class Task(Section):
+class Task(Options):
     """One data set: its net, how students and the full net are trained, and how many."""
 
     data: str
@@ -84,7 +85,7 @@ class Task(Section):
         return self
 
 
-class Config(Section):
+class Config(Options):
     temperature: float = Field(2.0, gt=0)
     smoothing: float = Field(0.1, gt=0, lt=1, description="probability shared by all classes under label smoothing")
     tasks: tuple[Task, ...] = Field(min_length=1)

@@ -19,16 +19,16 @@ from pydantic import Field
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.papers.hinton2015._specialist_arms import GENERALIST, NOT_JFT, JudgedOnMaps, JudgedSpecialists, gain
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 TARGETS = ("combined", "generalist", "labels")
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     specialists: JudgedSpecialists = Field(description="those of the experiment specialists")
     training: JudgedOnMaps
@@ -40,8 +40,10 @@ def arms(config: Config) -> list[Arm]:
     teachers = Need(f"clusters{config.specialists.count}", experiment="specialists")
     chosen = {"specialists": config.specialists.settings()}
     return [
-        Arm("combined", training | {"targets": "combined"} | chosen, config.seeds, (GENERALIST, teachers)),
-        *(Arm(name, training | {"targets": name}, config.seeds, (GENERALIST,)) for name in TARGETS[1:]),
+        Arm(
+            "combined", training | {"targets": "combined"} | chosen, config.seeds, (GENERALIST, teachers), device="cpu"
+        ),
+        *(Arm(name, training | {"targets": name}, config.seeds, (GENERALIST,), device="cpu") for name in TARGETS[1:]),
     ]
 
 

@@ -22,17 +22,17 @@ from pydantic import Field
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.papers.hinton2015._specialist_arms import GENERALIST, NOT_JFT, gain
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 KINDS = {"clusters": "dustbin", "random": "dustbin", "full_soft": "full_soft"}
 NAMES = {"clusters": "by cluster", "random": "at random", "full_soft": "by cluster, all outputs, soft"}
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     count: int = Field(ge=1, description="of specialists, as in the experiment specialists")
     shifts: tuple[float, ...] = Field(
@@ -49,6 +49,7 @@ def arms(config: Config) -> list[Arm]:
             {"kind": kind, "count": config.count, "shifts": sorted({*config.shifts, 0.0})},
             config.seeds,
             (GENERALIST, Need(f"{name}{config.count}", experiment="specialists")),
+            device="cpu",
         )
         for name, kind in KINDS.items()
     ]

@@ -28,9 +28,9 @@ from pydantic import Field, PositiveInt
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 from repro.training.settings import NO_DROPOUT, NO_NORMS, Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
@@ -43,7 +43,7 @@ CLUSTERS_OF = {
 }
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     widths: tuple[PositiveInt, ...] = Field(min_length=2, description="channels of the residual blocks")
     mirror: bool = Field(True, description="half of the pictures turned left to right in training")

@@ -13,20 +13,20 @@ from pydantic import Field
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 
 
-class Config(Section):
+class Config(Options):
     count: int = Field(ge=1, description="of clusters")
 
 
 def arms(config: Config) -> list[Arm]:
     need = Need("generalist", experiment="specialist_generalist", seed=0)
-    return [Arm("clusters", config.model_dump(mode="json"), 1, (need,))]
+    return [Arm("clusters", config.model_dump(mode="json"), 1, (need,), device="cpu")]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

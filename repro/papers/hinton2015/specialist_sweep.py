@@ -15,10 +15,10 @@ from pydantic import Field, PositiveInt
 from repro.compare import Answer, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.papers.hinton2015._specialist_arms import GENERALIST, JudgedOnMaps, Specialists
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     counts: tuple[PositiveInt, ...] = Field(min_length=1)
     sizes: tuple[PositiveInt, ...] = Field(min_length=1)
@@ -41,7 +41,9 @@ def arms(config: Config) -> list[Arm]:
             settings = Specialists(count=count, size=size, training=config.training, head=config.training).settings()
             del settings["head"]  # these are heads and nothing else
             settings["tops"] = list(config.tops)
-            listed.append(Arm(f"count{count}.size{size}", settings, config.seeds, (GENERALIST,), config.seeds))
+            listed.append(
+                Arm(f"count{count}.size{size}", settings, config.seeds, (GENERALIST,), config.seeds, device="cpu")
+            )
     return listed
 
 

@@ -17,15 +17,15 @@ from pydantic import Field, PositiveFloat
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.papers.hinton2015._specialist_arms import JudgedOnMaps, Specialists
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 
 
-class Config(Section):
+class Config(Options):
     rates: tuple[PositiveFloat, ...] = Field(min_length=1)
     specialists: Specialists
     trained: int = Field(ge=1, description="of the specialists, the first ones")
@@ -39,9 +39,9 @@ def arms(config: Config) -> list[Arm]:
     for rate in config.rates:
         for kind in config.kinds:
             settings = config.specialists.settings(kind=kind, learning_rate=rate) | {"trained": config.trained}
-            listed.append(Arm(f"{kind}.rate{rate:g}", settings, 1, needs))
+            listed.append(Arm(f"{kind}.rate{rate:g}", settings, 1, needs, device="cpu"))
         training = config.longer.model_copy(update={"learning_rate": rate}).model_dump(mode="json")
-        listed.append(Arm(f"longer.rate{rate:g}", {"training": training}, 1, needs))
+        listed.append(Arm(f"longer.rate{rate:g}", {"training": training}, 1, needs, device="cpu"))
     return listed
 
 

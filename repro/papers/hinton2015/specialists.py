@@ -29,7 +29,6 @@ from repro.compare import Answer, Claim, t_interval
 from repro.contrasts import minus
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._arms import Section
 from repro.papers.hinton2015._specialist_arms import (
     GENERALIST,
     MOST_COVERING,
@@ -41,12 +40,13 @@ from repro.papers.hinton2015._specialist_arms import (
 from repro.plots.drawing import Drawing
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 FROM_MOST_ON = f"{MOST_COVERING} and more count as {MOST_COVERING}"
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=1)
     specialists: JudgedSpecialists
     other_count: int = Field(ge=1, description="a second number of specialists, sets as large")
@@ -66,9 +66,13 @@ def arms(config: Config) -> list[Arm]:
         f"full_soft{chosen.count}": chosen.settings(kind="full_soft", learning_rate=config.full_soft_rate),
     }
     listed = [
-        Arm(name, {**settings, "tops": list(config.tops)}, config.seeds, needs) for name, settings in asked.items()
+        Arm(name, {**settings, "tops": list(config.tops)}, config.seeds, needs, device="cpu")
+        for name, settings in asked.items()
     ]
-    return [*listed, Arm("longer", {"training": config.longer.model_dump(mode="json")}, config.seeds, needs)]
+    return [
+        *listed,
+        Arm("longer", {"training": config.longer.model_dump(mode="json")}, config.seeds, needs, device="cpu"),
+    ]
 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:

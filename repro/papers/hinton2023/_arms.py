@@ -2,18 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
+from repro.settings import Options
 from repro.training.settings import JUDGED_ONCE, NO_JITTER, RATE_IS_CHOSEN, Training, refuse
 
 
-class Section(BaseModel):
-    """Base of the experiments' configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Learner(Section):
+class Learner(Options):
     """A net and how it is trained.
 
     Its learning rate is chosen in every run anew: one net is trained at each of ``rates``, and the one with the fewest

@@ -18,9 +18,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from repro.compare import Answer, Claim, Model, t_interval
 from repro.contrasts import one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
-from repro.papers.hinton2023._arms import Learner, Section
+from repro.papers.hinton2023._arms import Learner
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 if TYPE_CHECKING:
     from repro.papers.hinton2023._learning import Task
@@ -31,7 +32,7 @@ PRINTED_CLASSES = 1024  # of the lecture's example
 DEAL_SEED = 0  # all runs deal the training cases alike: a teacher's pool is every student's
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(5, ge=2)
     teacher_seeds: int = Field(3, ge=1)
     teacher_cases: int = Field(gt=0)

@@ -17,22 +17,22 @@ from pydantic import Field, PositiveInt
 from repro.compare import Answer
 from repro.experiment import NO_DATA, Arm, Context, Need, Result
 from repro.papers.hinton2023 import _bits as bits
-from repro.papers.hinton2023._arms import Section
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": "cifar-100", "cluster": "cifar-100"}
 PRINTED_DATA = NO_DATA
 CLASSES = 100
 
 
-class Features(Section):
+class Features(Options):
     patches: PositiveInt
     side: PositiveInt = 6
     dimensions: PositiveInt
 
 
-class Generated(Section):
+class Generated(Options):
     train: PositiveInt
     test: PositiveInt
     dimensions: PositiveInt

@@ -24,9 +24,10 @@ from pydantic import Field, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim, NotRun, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import Agent, Section
+from repro.papers.hinton2023._arms import Agent
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = NO_DATA
@@ -39,21 +40,21 @@ KINDS = {
 ALONE, OWN = "alone", "own_answers"
 
 
-class Exchange(Section):
+class Exchange(Options):
     """When and how much agents tell: ``examples`` shared inputs every ``interval_steps``."""
 
     interval_steps: PositiveInt
     examples: PositiveInt
 
 
-class Partition(Section):
+class Partition(Options):
     """``classes_per_agent``: of the labels an agent sees; none: its part is drawn at random."""
 
     name: str = Field(pattern=r"^[a-z]\w*$")
     classes_per_agent: PositiveInt | None = None
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=2)
     agents: int = Field(ge=2)
     cases_per_agent: int = Field(gt=0)

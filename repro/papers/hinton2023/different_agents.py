@@ -26,9 +26,10 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import AnalogueAgent, Section
+from repro.papers.hinton2023._arms import AnalogueAgent
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = NO_DATA
@@ -42,7 +43,7 @@ WAYS = {
 }
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=2)
     agents: int = Field(ge=2)
     cases_per_agent: int = Field(gt=0)

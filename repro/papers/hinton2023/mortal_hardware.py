@@ -20,9 +20,10 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.hinton2023._arms import AnalogueLearner, Section
+from repro.papers.hinton2023._arms import AnalogueLearner
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = NO_DATA
@@ -34,7 +35,7 @@ CHAINS = {
 }
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(3, ge=2)
     generations: int = Field(ge=2)
     own_cases: int = Field(gt=0, description="labelled cases of a generation")

@@ -19,9 +19,10 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Need, Result
-from repro.papers.hinton2023._arms import Learner, Section
+from repro.papers.hinton2023._arms import Learner
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = NO_DATA
@@ -36,7 +37,7 @@ LOGITS = "logits.safetensors"
 MEASURES = {"agreement_percent": "of the teacher's mistakes", "agreement_when_wrong_percent": "of mistakes of both"}
 
 
-class Config(Section):
+class Config(Options):
     seeds: int = Field(5, ge=2)
     teacher_cases: int = Field(gt=0)
     student_cases: int = Field(gt=0)

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.experiment import Arm, Need
+from repro.settings import Options
 
 Method = Literal["bp", "lg_bp", "fa", "dfa", "wp8", "fg_w", "fg_a", "lg_fg_w", "lg_fg_a", "frozen"]
 NAMES: Mapping[str, str] = {
@@ -22,13 +23,7 @@ NAMES: Mapping[str, str] = {
 }
 
 
-class Section(BaseModel):
-    """Base of the experiments' configs: no unknown keys, nothing changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Course(Section):
+class Course(Options):
     """How long a net learns, and in which batches; its rate falls as a cosine."""
 
     epochs: PositiveInt
@@ -47,7 +42,7 @@ class Course(Section):
         }  # fmt: skip
 
 
-class Grouped(Section):
+class Grouped(Options):
     """Channels of a LocalMixer, and groups of them that learn from losses of their own."""
 
     channels: PositiveInt
@@ -77,7 +72,7 @@ class Mixer(Grouped):
         return self.model_dump(include={"blocks", "patches", "channels", "groups"})
 
 
-class Study(Section):
+class Study(Options):
     """Nets trained by several methods. ``held_out`` training cases choose every method's rate; ``train_cases`` limits
     the training set to a stratified part, drawn once."""
 

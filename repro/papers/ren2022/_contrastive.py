@@ -1,24 +1,22 @@
 """Contrastive learning by level, then a linear readout."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from repro.data.sets import LabelledImages, hold_out
+from repro.data.sets import LabelledImages, hold_out, load_once
 from repro.errors import UserError
-from repro.experiment import Arm, Context, Result
+from repro.experiment import Arm, Context, CurvePoint, Result
 from repro.files import write_text
 from repro.papers.ren2022._nets import (
     EVALUATION_BATCH,
     VALIDATION,
     best_rate,
     case_tensors,
-    curves,
     errors,
-    image_set,
     mixer_for,
     part,
     start,
@@ -65,7 +63,7 @@ def features(net: Net, parameters: Parameters, images: Tensor, patches: int) -> 
 
 def run(arm: Arm, seed: int, context: Context) -> Result:
     """Learn without labels, unless features stay random; then read out, on held-out cases when tuning."""
-    settings, data = arm.settings, image_set(context.data)
+    settings, data = arm.settings, load_once(context.data)
     train = part(data.train, settings["train_cases"])
     learning = dict(settings["learning"])
     judged, split = data.test, "test"
@@ -79,7 +77,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     key = 1000 + seed if settings["tuning"] else seed
     parameters = with_random_biases(start(net, key, context.device), settings["bias_deviation"], key)
     metrics: dict[str, Any] = {"learning_rate": learning["learning_rate"], "parameters": net.parameter_count()}
-    found: list[tuple[int, int, str, str, float]] = []
+    found: Sequence[CurvePoint] = ()
     if settings["way"] in (ways := estimators(settings["temperature"])):
         x, y = case_tensors(train, patches, context.device)
         try:
@@ -92,7 +90,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
                 seed=key,
                 name=context.name,
             )
-            found = curves(points)
+            found = points
             metrics["contrastive_loss"] = points[-1].value
         except UserError:
             if not settings["tuning"]:

@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from repro.data import sets
-from repro.data.sets import ImageSet, LabelledImages, hold_out, stratified
+from repro.data.sets import ImageSet, LabelledImages, hold_out, load_once, stratified
 from repro.errors import UserError
 from repro.experiment import Arm, Context, Result
 from repro.files import write_text
@@ -29,7 +27,6 @@ from repro.perturb.nets import Net, Parameters, forward, local_mixer, patches_of
 from repro.perturb.settings import Learning
 from repro.perturb.signals import Batch, Local
 from repro.runner import CHECKPOINT
-from repro.training.curves import Point
 from repro.training.loop import DivergedError
 
 VALIDATION = "validation.json"
@@ -48,12 +45,6 @@ ESTIMATORS: Mapping[str, Callable[[Net, int], Estimator]] = {
     "lg_fg_a": lambda net, seed: ActivityPerturbation(noise="gaussian", local=Local()),
     "frozen": lambda net, seed: FrozenFeatures(),
 }
-
-
-@cache
-def image_set(name: str) -> ImageSet:
-    """The data set, read once per process."""
-    return sets.load(name)
 
 
 def part(cases: LabelledImages, size: int | None) -> LabelledImages:
@@ -92,14 +83,10 @@ def errors(net: Net, parameters: Parameters, tokens: Tensor, labels: Tensor) -> 
     return wrong
 
 
-def curves(points: list[Point]) -> list[tuple[int, int, str, str, float]]:
-    return [(p.epoch, p.step, p.split, p.metric, p.value) for p in points]
-
-
 def run_study(arm: Arm, seed: int, context: Context) -> Result:
     """One run of a study: a tuning run is judged on held-out cases, any other learns at the best rate of its tuning
     runs on all training cases and is judged on the test set."""
-    settings, data = arm.settings, image_set(context.data)
+    settings, data = arm.settings, load_once(context.data)
     train = part(data.train, settings["train_cases"])
     kept, held = hold_out(len(train), settings["held_out"], seed=0)
     held_out = LabelledImages(train.images[held], train.labels[held])
@@ -153,7 +140,7 @@ def run_study(arm: Arm, seed: int, context: Context) -> Result:
     if settings["tuning"]:
         content = {"learning_rate": learning.learning_rate, "errors": metrics["validation_errors"]}
         write_text(context.work / VALIDATION, json.dumps(content))
-    return Result(metrics, curves(points))
+    return Result(metrics, points)
 
 
 def best_rate(folders: Any) -> float:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from repro.data.sets import load_once
 from repro.experiment import Arm, Context, Result
-from repro.papers.ren2022._nets import case_tensors, image_set, start
+from repro.papers.ren2022._nets import case_tensors, start
 from repro.perturb.estimators import ActivityPerturbation, Backprop, Estimator, WeightPerturbation
 from repro.perturb.nets import Net, Parameters, mlp
 from repro.perturb.noise import Counter
@@ -52,7 +53,7 @@ def moments(values: Tensor, squares: Tensor, cases: int) -> Moments:
 @torch.no_grad()
 def measure(arm: Arm, seed: int, context: Context) -> Result:
     """``<estimate>_ratio``: measured over predicted variance; ``<estimate>_noise``: variance over squared gradient."""
-    settings, data = arm.settings, image_set(context.data)
+    settings, data = arm.settings, load_once(context.data)
     x, y = case_tensors(data.train, 1, context.device)
     net = mlp((x.shape[-1], *[settings["width"]] * settings["depth"], len(data.classes)))
     generator = torch.Generator().manual_seed(generator_seed(seed, "variance"))

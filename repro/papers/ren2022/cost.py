@@ -21,16 +21,17 @@ from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Value
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.ren2022._arms import NAMES, Method, Section
+from repro.papers.ren2022._arms import NAMES, Method
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
 KINDS = ("time", "multiply_adds", "kept_numbers")
 
 
-class Config(Section):
+class Config(Options):
     sizes: tuple[PositiveInt, ...] = Field((784, 1024, 1024, 10), min_length=3)
     batch_size: PositiveInt = 128
     rounds: PositiveInt = 20

@@ -25,15 +25,16 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from repro.compare import Answer, Claim, NotRun
 from repro.contrasts import minus
 from repro.experiment import Arm, Context, Result
-from repro.papers.ren2022._arms import NAMES, Method, Section
+from repro.papers.ren2022._arms import NAMES, Method
 from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 
 
-class Config(Section):
+class Config(Options):
     seeds: PositiveInt = 3
     widths: tuple[PositiveInt, ...] = Field(min_length=2)
     methods: tuple[Method, ...] = ("bp", "fg_a", "fg_w", "frozen")
@@ -66,15 +67,16 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
+    from repro.data.sets import load_once
     from repro.errors import UserError
-    from repro.papers.ren2022._nets import ESTIMATORS, case_tensors, image_set, start
+    from repro.papers.ren2022._nets import ESTIMATORS, case_tensors, start
     from repro.perturb.losses import cross_entropy
     from repro.perturb.nets import forward, mlp
     from repro.perturb.noise import Counter
     from repro.perturb.signals import Batch
     from repro.training.keys import generator_seed
 
-    settings, data = arm.settings, image_set(context.data)
+    settings, data = arm.settings, load_once(context.data)
     x, y = case_tensors(data.train, 1, context.device)
     net = mlp((x.shape[-1], settings["width"], len(data.classes)))
     estimator = ESTIMATORS[settings["method"]](net, seed)

@@ -20,15 +20,15 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
-from repro.papers.ren2022._arms import Section
 from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 
 
-class Config(Section):
+class Config(Options):
     """``way`` is the sum of rates over a run's steps."""
 
     seeds: PositiveInt = 3
@@ -50,14 +50,15 @@ def arms(config: Config) -> list[Arm]:
 def run(arm: Arm, seed: int, context: Context) -> Result:
     import torch
 
-    from repro.papers.ren2022._nets import case_tensors, image_set, start
+    from repro.data.sets import load_once
+    from repro.papers.ren2022._nets import case_tensors, start
     from repro.perturb.estimators import ActivityPerturbation, Backprop, Estimator
     from repro.perturb.nets import mlp
     from repro.perturb.noise import Counter
     from repro.perturb.signals import Batch
     from repro.training.keys import generator_seed
 
-    settings, data = arm.settings, image_set(context.data)
+    settings, data = arm.settings, load_once(context.data)
     x, y = case_tensors(data.train, 1, context.device)
     net = mlp((x.shape[-1], *settings["hidden"], len(data.classes)))
     rate = settings["learning_rate"]

@@ -24,9 +24,9 @@ from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim
 from repro.experiment import Arm, Context, Result
-from repro.papers.ren2022._arms import Section
 from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
+from repro.settings import Options
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ FORMULAS = {
 }
 
 
-class Config(Section):
+class Config(Options):
     """``widths``, ``depths`` and ``batch_sizes`` are varied one at a time around the first of each; ``draws`` estimates
     each; ``pool`` cases; ``warm_up_steps`` of backprop before anything is measured."""
 

@@ -25,26 +25,25 @@ Cost at scale ``paper``: about two CPU-minutes a seed over all batch sizes, the 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 
 from repro.compare import Answer, Claim, Value
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 PRINTED = "SC367"
 
 
-class Config(BaseModel):
+class Config(Options):
     """``targets``: losses on held-out cases, falling; ``rates``: the grid of every batch size, rising.
 
     ``runs``: nets per rate that choose it, and nets that are then measured. The held-out loss is looked at whenever the
     steps have grown by the factor ``spacing``, and ``most_steps`` is where a net is given up.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=1)
     batch_sizes: tuple[int, ...] = Field(min_length=4)

@@ -17,12 +17,13 @@ recollection. Nothing is learned, nothing random. Cost: less than a CPU-second.
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.compare import Answer
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -34,10 +35,8 @@ WAYS = {
 BREAK_EVEN = (("checkpoints", "gradients"), ("checkpoints", "predictions"), ("predictions", "gradients"))
 
 
-class Config(BaseModel):
+class Config(Options):
     """``cluster`` and ``workloads`` are names of the simulator's shelf, or files; ``workers`` must fill whole nodes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     cluster: str = "p100-ethernet"
     workloads: tuple[str, ...] = Field(("resnet-50", "anil-lstm"), min_length=1)

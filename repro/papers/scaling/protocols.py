@@ -17,12 +17,13 @@ Cost: some tenths of a CPU-second a run.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from repro.compare import Answer
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 from simulation.errors import UserError
 from simulation.protocols import AsyncSGD, LocalSGD, Protocol, StaleSynchronous, from_dict
 
@@ -30,10 +31,8 @@ DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
 
 
-class Way(BaseModel):
+class Way(Options):
     """A protocol as in the simulator's YAML, the rates it is tried at, and how stale gradients are stepped with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     protocol: dict[str, Any]
@@ -50,13 +49,11 @@ class Way(BaseModel):
         return value
 
 
-class Config(BaseModel):
+class Config(Options):
     """``simulated_s``: how long every protocol runs on the cluster's clock; ``points`` of it are judged.
 
     ``straggler_extra_fraction``: mean of the exponential added to a compute time, as a share of it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=1)
     cluster: str = "cloud-k80"

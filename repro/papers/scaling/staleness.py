@@ -20,12 +20,13 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.compare import Answer, Claim, Model
-from repro.experiment import Arm, Context, Result
+from repro.experiment import Arm, Context, CurvePoint, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "mnist", "cluster": "mnist"}
 PRINTED_DATA = "mnist"
@@ -35,10 +36,8 @@ LINES = {"full": "-", "aware": "--"}
 PRINTED_WORKERS = 40  # of SC356
 
 
-class Config(BaseModel):
+class Config(Options):
     """``workers`` of AsyncSGD; ``updates`` of each run; the training loss is taken every ``observe_every`` updates."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=1)
     workers: tuple[int, ...] = Field(min_length=2)
@@ -76,7 +75,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     timing = Timing(ShiftedExponential(8e8, 2e8))
     schedule = engines.run(AsyncSGD(settings["workers"]), timing, settings["updates"], seed)
     task = Task(context.data, settings["hidden"], settings["batch_size"], seed, context.device)
-    curve: list[tuple[int, int, str, str, float]] = []
+    curve: list[CurvePoint] = []
 
     def observe(_group: int, version: int, parameters: Any) -> None:
         curve.append((0, version, "train", "loss", task.train_loss(parameters)))

@@ -18,14 +18,13 @@ for. Nothing is learned, nothing random: one run. Cost: one CPU-second.
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from repro.compare import Answer, Model, NotRun
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 from simulation.predictions import OTHER_SYSTEMS, SPECIFICATIONS, TARGETS, Prediction
 from simulation.unpredicted import unpredicted
 
@@ -35,10 +34,8 @@ ARM = "predictions"
 ELSEWHERE = ("SC356", "SC357", "SC367")  # what this paper's other experiments speak to
 
 
-class Config(BaseModel):
+class Config(Options):
     """Nothing to set: rows and targets stand in ``simulation``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def arms(config: Config) -> list[Arm]:

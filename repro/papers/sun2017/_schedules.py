@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.experiment import Context, Result
+from repro.experiment import Context, CurvePoint, Result
 from repro.papers.sun2017._cluster import priced
 from repro.papers.sun2017._ways import WAYS
 from repro.published import load as load_published
@@ -69,7 +69,7 @@ def learn(settings: Mapping[str, Any], seed: int, context: Context) -> Result:
     schedule = engines.run(protocol, price.timing, settings["gradients"] // per_update, seed)
     batch = settings["batch_size"]
     task = Task(context.data, settings["hidden"], batch, seed, context.device, settings["held_out"])
-    curve: list[tuple[int, int, str, str, float]] = []
+    curve: list[CurvePoint] = []
 
     def observe(_group: int, version: int, parameters: Any) -> None:
         curve.append((0, version * per_update * batch, "held_out", "loss", task.held_out_loss(parameters)))

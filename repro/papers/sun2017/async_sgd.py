@@ -26,7 +26,7 @@ updates cannot be computed together, and 3 for fifty.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim, Model, t_interval
 from repro.experiment import Arm, Context, Result
@@ -34,6 +34,7 @@ from repro.papers.sun2017._ways import WAYS
 from repro.plots.drawing import Drawing, number_of
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,22 +51,18 @@ NAMES = {"async": "asynchronous", "sync": "synchronous", "one": "one worker"}
 RULES: dict[Rule, str] = {"sgd": "SGD", "rmsprop": "RMSProp with momentum"}
 
 
-class Network(BaseModel):
+class Network(Options):
     """``bytes_per_s``: of every node's link, in one direction."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     bytes_per_s: PositiveFloat
 
 
-class Config(BaseModel):
+class Config(Options):
     """``gradients`` are computed in every replay, each on a batch; ``steps`` of each worker are played on the clock.
 
     The replay follows the clock of the first side, on every network where workers do not wait for each other.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=2)
     networks: tuple[Network, ...] = Field(min_length=1)

@@ -37,7 +37,7 @@ from itertools import pairwise
 from math import log10, sqrt
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import BY_ARM, Arm, Context, Result
@@ -46,6 +46,7 @@ from repro.plots.drawing import Drawing, number_of
 from repro.published import Published
 from repro.published import load as load_published
 from repro.results import Results
+from repro.settings import Options
 from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, RATE_IS_CHOSEN, Training
 
 if TYPE_CHECKING:
@@ -59,26 +60,20 @@ LEAST_STRAIGHT = 0.5  # of the gain a decade, from the lower to the upper half o
 PRINTED_GAINS = {"PS305.10M_30M": (10, 30), "PS305.30M_100M": (30, 100), "PS305.100M_300M": (100, 300)}
 
 
-class Task(BaseModel):
+class Task(Options):
     """A data set, and how many of its training cases choose the rate."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: str
     held_out: PositiveInt
 
 
-class Net(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Net(Options):
     name: str
     hidden: tuple[PositiveInt, ...] = Field(min_length=1)
 
 
-class Config(BaseModel):
+class Config(Options):
     """``sizes`` rise; ``nets`` go from small to large; ``training.epochs`` are those of the largest size."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=2)
     tasks: tuple[Task, ...] = Field(min_length=1)

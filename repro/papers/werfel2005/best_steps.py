@@ -23,13 +23,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.papers.werfel2005._maps import RULES, Map
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -40,10 +41,8 @@ EDGES = {"grows": 2.2, "falls": 1.8}
 TARGET = 0.1  # of the starting error
 
 
-class Config(BaseModel):
+class Config(Options):
     """``sides``: square layers of so many outputs and inputs; ``multiples`` of the best step in the one-step map."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(5, ge=2)
     outputs: int = Field(5, ge=1)

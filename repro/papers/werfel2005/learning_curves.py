@@ -21,13 +21,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.papers.werfel2005._maps import RULES, Map
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -36,11 +37,9 @@ FINITE, LIMIT, SMALL = "best.finite", "best.limit", "small.limit"
 PRINTED = {"gradient": "PS216", "node": "PS218", "weight": "PS220"}
 
 
-class Config(BaseModel):
+class Config(Options):
     """``time_constants``: a run at its best step takes so many times 1/(1 - contraction) steps; at the small step,
     which is ``small_share`` of weight perturbation's best one, ``small_time_constants`` times."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(5, ge=2)
     outputs: int = Field(5, ge=1)

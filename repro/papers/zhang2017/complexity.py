@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.compare import Answer, Model
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -51,9 +52,7 @@ NOMINAL = {
 }
 
 
-class Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Config(Options):
     groups: tuple[int, ...] = Field((1, 2, 3, 4, 8), min_length=1)
     widths: tuple[float, ...] = Field((0.25, 0.5, 1.0, 1.5, 2.0), min_length=1)
 

@@ -17,12 +17,13 @@ Cost: about 60 CPU-seconds at scale ``paper``.
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.compare import Answer, Claim, Model, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
@@ -32,9 +33,7 @@ GROUPS_AT_1X = (1, 2, 4, 8)
 PRINTED_SIZE = 224
 
 
-class Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Config(Options):
     seeds: int = Field(3, ge=2)
     passes: int = Field(10, ge=1)
     size: int = Field(PRINTED_SIZE, ge=64, description="pixels on a side")

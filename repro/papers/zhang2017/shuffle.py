@@ -20,13 +20,14 @@ Cost at scale ``paper``: 80 (g=3) to 130 (g=8) CPU-seconds a run.
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
 from repro.contrasts import minus
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 from repro.training.settings import NO_DROPOUT, NO_NORMS, RATE_IS_CHOSEN, Training
 
 DATA = {"quick": "digits", "paper": "cifar-100", "cluster": "cifar-100"}
@@ -35,18 +36,14 @@ ORDERS = {"none": "no shuffle", "shuffle": "shuffle", "random": "random order"}
 PRINTED = {3: "PS333", 8: "PS334"}  # 0.25x; of 1x: PS329 and PS330
 
 
-class Net(BaseModel):
+class Net(Options):
     """``outputs`` channels of the first stage, doubled in every later one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     groups: PositiveInt
     outputs: PositiveInt
 
 
-class Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Config(Options):
     seeds: int = Field(3, ge=1)
     nets: tuple[Net, ...] = Field(min_length=1)
     repeats: tuple[PositiveInt, ...] = Field((2, 4, 2), min_length=1)

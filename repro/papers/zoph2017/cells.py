@@ -28,12 +28,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 from repro.training.settings import NO_DROPOUT, NO_NORMS, RATE_IS_CHOSEN, Training
 
 if TYPE_CHECKING:
@@ -45,10 +46,8 @@ SEARCHED = "nasnet_a"
 STAGES = 3
 
 
-class Config(BaseModel):
+class Config(Options):
     """``filters`` of NASNet-A's first stage; the random cells' follow from the multiply-adds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: int = Field(3, ge=1)
     random_cells: PositiveInt = 5

@@ -29,12 +29,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from repro.compare import Answer, Model, NotRun
 from repro.experiment import NO_DATA, Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 if TYPE_CHECKING:
     from repro.models.counting import LayerCount
@@ -85,10 +86,8 @@ UNVERIFIED = (
 )  # fmt: skip
 
 
-class Config(BaseModel):
+class Config(Options):
     """``nets`` are of the tables; ``searched_on`` and ``priced_on`` clusters of the simulator's shelf, or files."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     nets: tuple[str, ...] = Field(tuple(NETS), min_length=1)
     searched_on: str = "p100-ethernet"

@@ -11,21 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from repro.compare import Answer, Claim, NotRun, Value
 from repro.experiment import Arm, Context, Need, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
+from repro.settings import Options
 
 DATA = {"quick": "digits", "paper": "digits", "cluster": "digits"}
 PRINTED_DATA = "digits"
 DONE: list[str] = []  # "<arm> <seed>" of every run begun in this process
 
 
-class Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class Config(Options):
     tosses: int = Field(10, gt=0)
     seeds: int = Field(3, ge=1)
     excuse: str = "nobody has such a coin"  # of figure and claims alone
