@@ -27,7 +27,7 @@ from repro.codistill.settings import RunFile, as_plain
 from repro.codistill.shared import Checkpoint, GroupFolder, agree_on_run
 from repro.codistill.task import Batch, Task, points
 from repro.codistill.teachers import Teachers
-from repro.codistill.team import Job
+from repro.codistill.team import Job, Team
 from repro.codistill.traffic import sent_bytes
 from repro.codistill.writer import Writer
 from repro.errors import UserError
@@ -207,19 +207,11 @@ class GroupRun:
             UserError: the others have other examples.
         """
         own = self.learner.psi.predictions(logits).detach()
-        stamp = fingerprint(self.learner.parts(batch)[part]).view(torch.float32)
-        payload = torch.cat([own.flatten(), stamp.to(own.device)])
-        swapped = self.job.circle.swap(payload)
-        for g, their in enumerate(swapped):
-            if not torch.equal(their[-2:].clone().view(torch.int64), payload[-2:].clone().view(torch.int64)):
-                raise UserError(
-                    f"predictions of step {self.version} were made on batches that differ between groups "
-                    f"{self.group} and {g}: give all groups the same data, in the same order"
-                )
+        swapped = swap_predictions(self.job.circle, own, self.learner.parts(batch)[part], self.version)
         if self.first and part == 0:
             for other in self.others:
                 self.records.event(Kind.ADOPT, self.group, self.version, peer=other.group, peer_version=self.version)
-        return mean_prediction([p[:-2].view_as(own) for g, p in enumerate(swapped) if g != self.group])
+        return mean_prediction([p for g, p in enumerate(swapped) if g != self.group])
 
     # -- at a version -----------------------------------------------------------------------------------------
 
@@ -395,6 +387,24 @@ class GroupRun:
             "sent_bytes": sent_by_worker,
         }
         self.patience.until_written(self.folder.path, partial(self.folder.write_ended, end))
+
+
+def swap_predictions(circle: Team, own: Tensor, examples: Batch, step: int) -> list[Tensor]:
+    """What all groups predict of the same examples, each of ``own``'s shape, in order of groups.
+
+    Raises:
+        UserError: the others have other examples.
+    """
+    stamp = fingerprint(examples).view(torch.float32)
+    payload = torch.cat([own.flatten(), stamp.to(own.device)])
+    swapped = circle.swap(payload)
+    for g, their in enumerate(swapped):
+        if not torch.equal(their[-2:].clone().view(torch.int64), payload[-2:].clone().view(torch.int64)):
+            raise UserError(
+                f"predictions of step {step} were made on batches that differ between groups {circle.rank} and {g}: "
+                "give all groups the same data, in the same order"
+            )
+    return [p[:-2].view_as(own) for p in swapped]
 
 
 def fingerprint(batch: Batch) -> Tensor:

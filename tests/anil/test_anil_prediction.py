@@ -21,7 +21,8 @@ from tests.recorded import run_whole
 SIZE = 1000
 PARTS = Parts(
     steps_s=(0.010,) * 5,
-    forward_s=0.003,
+    forward_s=0.0028,
+    taught_s=0.0002,
     reduce_bytes=(2000.0, 4000.0),
     reduce_s=(0.001, 0.002),
     gather_bytes=(800.0, 1600.0),
@@ -48,8 +49,8 @@ def pair(**changes):
         (pair(), 0.013, 2 * 4 * SIZE * 9, 10),
         # Inside a group of two the weights are handed on in two messages, once an interval.
         (pair(workers=2), 0.010 + 0.003 + 0.002 + 0.002 / 10, 2 * 2 * 4 * SIZE * 100 + 2 * 2 * 4 * SIZE * 9, 10),
-        (pair(exchange="predictions"), 0.010 + 0.0008 / 10, 2 * 1600 * 9, 0),
-        (pair(exchange="predictions", interval_steps=1), 0.0108, 2 * 1600 * 99, 0),
+        (pair(exchange="predictions"), 0.010 + 0.0010 / 10, 2 * 1600 * 9, 0),
+        (pair(exchange="predictions", interval_steps=1), 0.0110, 2 * 1600 * 99, 0),
     ],
     ids=["alone", "sync", "checkpoints", "checkpoints-of-two", "predictions", "predictions-every-step"],
 )

@@ -8,22 +8,23 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from repro.codistill.flat import FlatModel, describe
-from repro.codistill.learner import Learner
+from repro.codistill.learner import Learner, Told
 from repro.codistill.local import launch
 from repro.codistill.peers import POLL_S, Peers
 from repro.codistill.place import threads_of_a_process
 from repro.codistill.rules import rule_for
+from repro.codistill.runtime import swap_predictions
 from repro.codistill.settings import RunFile
 from repro.codistill.shared import Checkpoint, GroupFolder
 from repro.codistill.task import load_task
@@ -35,20 +36,25 @@ from simulation.timed_steps import timed
 
 FOUND = "parts.json"
 STEPS_PER_ROUND = 4
+FIRST_EXCHANGE = 1  # the first step whose batch all groups share, where they exchange predictions at every step
+Work = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Parts:
     """Seconds of a machine's parts, for one task and one arrangement of workers.
 
-    steps_s: forward, backward and update of one worker alone, a sample; forward_s: a teacher's forward pass. reduce_s:
-    the all-reduce within a group, at reduce_bytes; gather_s: of workers' predictions between groups, of gather_bytes
-    each; empty where nobody is to be met. publish_s: from a group's decision to publish until another has the snapshot
-    in memory. parameters: of the net. prediction_bytes: what one worker has to tell about its batch.
+    steps_s: forward, backward and update of one worker alone, a sample; forward_s: a teacher's forward pass;
+    taught_s: what the distillation term adds to a step that has the teachers' predictions. reduce_s: the all-reduce
+    within a group, at reduce_bytes; gather_s: workers' predictions swapped between groups, and found to be of the
+    same examples, of gather_bytes each; empty where nobody is to be met. publish_s: from a group's decision to
+    publish until another has the snapshot in memory. parameters: of the net. prediction_bytes: what one worker has
+    to tell about its batch.
     """
 
     steps_s: tuple[float, ...]
     forward_s: float
+    taught_s: float
     reduce_bytes: tuple[float, ...]
     reduce_s: tuple[float, ...]
     gather_bytes: tuple[float, ...]
@@ -90,6 +96,7 @@ def averaged(first: Parts, second: Parts) -> Parts:
         first,
         steps_s=first.steps_s + second.steps_s,
         forward_s=(first.forward_s + second.forward_s) / 2,
+        taught_s=(first.taught_s + second.taught_s) / 2,
         reduce_s=mean(first.reduce_s, second.reduce_s),
         gather_s=mean(first.gather_s, second.gather_s),
         publish_s=(first.publish_s + second.publish_s) / 2,
@@ -115,49 +122,65 @@ def measure(run: RunFile, job: Job, rounds: int) -> Parts:
     worker, everyone = job.everyone.rank, job.everyone
     numbers = iter(range(run.updates * STEPS_PER_ROUND))
 
-    def step() -> None:
+    def step(told: Told | None) -> None:
         number = next(numbers)
-        learner.gradient(learner.batch(worker, number), learner.rows.key(worker, number), None)
+        learner.gradient(learner.batch(worker, number), learner.rows.key(worker, number), told)
         rule.apply(net.weights, net.gradient[: net.size], state, number, 0, out=net.weights)
 
-    batch, teachers = learner.batch(worker, 0), [learner.teacher(job.group + 1)]
+    batch, teachers = learner.batch(worker, FIRST_EXCHANGE), [learner.teacher(job.group + 1)]
     teachers[0].model.eval()
     told = learner.told(teachers, batch)
     everyone.all_say(0)  # all begin at once
-    steps = timed(step, job.device, STEPS_PER_ROUND * rounds, together=False)
+    alternating = chain.from_iterable(repeat((None, lambda part, _: told[part])))
+    both = timed(lambda: step(next(alternating)), job.device, 2 * STEPS_PER_ROUND * rounds, together=False)
+    steps, taught = both[::2], both[1::2]
     forward = timed(lambda: learner.told(teachers, batch), job.device, STEPS_PER_ROUND * rounds, together=False)
-    own_bytes = 4 * sum(part.numel() for part in told)
-    reduce = _collective(job, job.team, job.team.sum, 4 * (net.size + 1), rounds)
-    gather = _collective(job, job.circle, job.circle.swap, own_bytes, rounds)
+    examples, own = learner.parts(batch)[0], told[0]
+
+    def sum_of(numbers: int) -> Work:
+        return partial(job.team.sum, torch.zeros(numbers, device=job.device))
+
+    def swap_of(cases: int) -> Work:
+        asked = tree_map(lambda t: t[:cases], examples)
+        return partial(swap_predictions, job.circle, own[:cases], asked, FIRST_EXCHANGE)
+
+    def quarter(whole: int) -> int:
+        return max(1, whole // 4)
+
+    size, cases = net.size + 1, len(own)
+    reduce = _collective(job, job.team, {4.0 * n: sum_of(n) for n in (quarter(size), size)}, rounds)
+    bytes_of_case = 4.0 * own[0].numel()
+    gather = _collective(job, job.circle, {bytes_of_case * n: swap_of(n) for n in (quarter(cases), cases)}, rounds)
     return Parts(
         steps_s=tuple(chain(*everyone.all_say(steps))),
         forward_s=statistics.fmean(everyone.all_say(statistics.median(forward))),
+        taught_s=max(0.0, statistics.fmean(everyone.all_say(statistics.median(taught) - statistics.median(steps)))),
         reduce_bytes=tuple(reduce),
         reduce_s=tuple(reduce.values()),
         gather_bytes=tuple(gather),
         gather_s=tuple(gather.values()),
         publish_s=max(everyone.all_say(_publishing(run.folder, net, worker, rounds))) if job.circle.size > 1 else 0.0,
         parameters=net.size,
-        prediction_bytes=own_bytes,
+        prediction_bytes=4 * sum(part.numel() for part in told),
     )
 
 
-def _collective(
-    job: Job, team: Team, work: Callable[[Tensor], object], n_bytes: int, rounds: int
-) -> dict[float, float]:
-    """Seconds (median, of the slowest process) of a collective at a quarter of these bytes and at all of them.
+def _collective(job: Job, team: Team, by_bytes: Mapping[float, Work], rounds: int) -> dict[float, float]:
+    """Seconds (median, of the slowest process) of a team's collective, by bytes; none where there is nobody to meet.
 
     Caches are filled with something else before every round, as a training step leaves them.
     """
     if team.size == 1:
         return {}
     other = torch.zeros(CACHE_BYTES // 4, device=job.device)
-    found = {}
-    for numbers in (n_bytes // 16, n_bytes // 4):
-        buffer = torch.zeros(max(1, numbers), device=job.device)
-        times = timed(partial(work, buffer), job.device, rounds, together=True, before=lambda: other.add_(1.0))
-        found[4.0 * buffer.numel()] = max(job.everyone.all_say(statistics.median(times)))
-    return found
+    return {
+        n_bytes: max(
+            job.everyone.all_say(
+                statistics.median(timed(work, job.device, rounds, together=True, before=lambda: other.add_(1.0)))
+            )
+        )
+        for n_bytes, work in by_bytes.items()
+    }
 
 
 def _publishing(folder: Path, net: FlatModel, worker: int, rounds: int) -> float:

@@ -62,7 +62,8 @@ def _cluster(parts: Parts, protocol: Protocol) -> Cluster:
         size = 4.0 * parts.parameters
         levels.append(Level("shared folder", groups, latency_s=0.0, bandwidth_bytes_per_s=size / parts.publish_s))
     elif groups > 1:
-        times = tuple(seconds / (groups - 1) for seconds in parts.gather_s)
+        # An exchange is the swap and what learning from it adds to its step.
+        times = tuple((seconds + parts.taught_s) / (groups - 1) for seconds in parts.gather_s)
         levels.append(Level("between groups", groups, bytes=parts.gather_bytes, seconds_measured=times))
     return Cluster(
         name="measured parts",
@@ -79,7 +80,10 @@ def _cluster(parts: Parts, protocol: Protocol) -> Cluster:
 
 
 def _workload(parts: Parts, batch_size: int) -> Workload:
-    measured = MeasuredStep("process", batch_size, parts.step_s, "measured here", parts.step_s - parts.forward_s)
+    # A teacher read from a snapshot costs what a step has beside its backward pass: a forward pass, and a loss. Where a
+    # few short rounds found it dearer than a step that has all of these, they were disturbed.
+    backward_s = max(parts.step_s - parts.forward_s - parts.taught_s, 0.01 * parts.step_s)
+    measured = MeasuredStep("process", batch_size, parts.step_s, "measured here", backward_s)
     return Workload(
         name="measured net",
         source="measured here",
