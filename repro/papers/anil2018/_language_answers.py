@@ -13,25 +13,37 @@ from repro.papers.anil2018._language_config import SMALLER, Config, sync_name
 from repro.papers.anil2018._steps import curve_of, steps_to, times_fewer
 from repro.results import Results
 
+FAR_SMALLER = "text, net and batches are far smaller; whether more workers still help says CO-03"
+
 
 def answers_of(results: Results, config: Config) -> Sequence[Answer]:
     """Claims of the comparison's rows, and why what was not tried has none."""
-    base, steps = sync_name(config.group_workers), config.base.updates
+    return [
+        *_fewer_steps(results, config),
+        *_against_controls(results, config),
+        *_two_phases(results, config),
+        *_doublings(results, config),
+        *_no_limit_reached(config),
+    ]
+
+
+def _loss(results: Results, arm: str, than: str) -> tuple[float, ...]:
+    return tuple(results.paired(arm, than, "loss"))
+
+
+def _fewer_steps(results: Results, config: Config) -> list[Answer]:
+    """What codistilling saves a group, of the config's size and of the smaller one."""
     fewer = "steps of one group until its last loss, over the steps until"
-    far_smaller = "text, net and batches are far smaller; whether more workers still help says CO-03"
-
-    def loss(arm: str, than: str) -> tuple[float, ...]:
-        return tuple(results.paired(arm, than, "loss"))
-
+    base = config.base
     answers: list[Answer] = [
         Claim(
             f"CO-06.{split}",
             f"{fewer} one of two codistilled groups ({split} data) has it, same seed; 0 if never",
-            times_fewer(results, f"codistilled.{split}", base, "test", "loss", steps),
+            times_fewer(results, f"codistilled.{split}", sync_name(base.workers), "test", "loss", base.updates),
             null=1.0,
             unit="x",
             published=2.0 if split == "disjoint" else None,
-            departures=far_smaller,
+            departures=FAR_SMALLER,
         )
         for split in ("disjoint", "same")
     ]
@@ -45,23 +57,28 @@ def answers_of(results: Results, config: Config) -> Sequence[Answer]:
                 times_fewer(results, SMALLER, sync_name(small.workers), "test", "loss", small.updates),
                 null=1.0,
                 unit="x",
-                departures=far_smaller,
+                departures=FAR_SMALLER,
             )
         )
-    answers.append(
+    return answers
+
+
+def _against_controls(results: Results, config: Config) -> list[Answer]:
+    """Disjoint data against the same, smoothed labels, and as many workers in one group."""
+    answers: list[Answer] = [
         Claim(
             "CO-09",
             "test loss of a codistilled group with disjoint data minus with the same data, same seed",
-            loss("codistilled.disjoint", "codistilled.same"),
+            _loss(results, "codistilled.disjoint", "codistilled.same"),
             direction="less",
             unit="nats",
         )
-    )
+    ]
     answers += [
         Claim(
             f"CO-10.{to}",
             f"test loss of a codistilled group (disjoint data) minus labels smoothed ({to}), equal steps, same seed",
-            loss("codistilled.disjoint", f"smoothed.{to}"),
+            _loss(results, "codistilled.disjoint", f"smoothed.{to}"),
             direction="less",
             unit="nats",
         )
@@ -74,14 +91,19 @@ def answers_of(results: Results, config: Config) -> Sequence[Answer]:
                 "CO-06.same_workers",
                 f"test loss of one of two groups minus one group of {2 * config.group_workers} workers, equal steps "
                 "and examples, same seed",
-                loss("codistilled.disjoint", twice),
+                _loss(results, "codistilled.disjoint", twice),
                 direction="less",
                 unit="nats",
             )
         )
+    return answers
+
+
+def _two_phases(results: Results, config: Config) -> list[Answer]:
+    """Codistillation against an ensemble that is trained first and distilled then."""
     both, alone = results.values("codistilled.disjoint", "loss"), results.values("two_phase", "loss")
     ensemble = results.values("two_phase", "ensemble_loss")
-    answers += [
+    answers: list[Answer] = [
         Claim(
             "CO-08",
             "test loss of a codistilled group minus that of the two-phase student after twice as many steps, same seed",
@@ -111,7 +133,12 @@ def answers_of(results: Results, config: Config) -> Sequence[Answer]:
         steps_to(curve_of(results, "two_phase", seed, "test", "loss"), both[seed])
         for seed in sorted(both.keys() & alone.keys())
     ]
-    answers.append(_two_phase_steps(needed, steps))
+    return [*answers, _two_phase_steps(needed, config.base.updates)]
+
+
+def _doublings(results: Results, config: Config) -> list[Answer]:
+    """Whether more workers in one group still help."""
+    answers: list[Answer] = []
     sync = sorted(config.sync, key=lambda group: group.workers)
     for fewer_workers, more in pairwise(sync):
         pair_of, common = f"{fewer_workers.workers}to{more.workers}", min(fewer_workers.updates, more.updates)
@@ -120,7 +147,7 @@ def answers_of(results: Results, config: Config) -> Sequence[Answer]:
                 Claim(
                     f"CO-03.{pair_of}",
                     f"test loss after {more.updates} steps, {more.workers} workers minus {fewer_workers.workers}",
-                    loss(sync_name(more.workers), sync_name(fewer_workers.workers)),
+                    _loss(results, sync_name(more.workers), sync_name(fewer_workers.workers)),
                     direction="less",
                     unit="nats",
                 )
@@ -135,7 +162,7 @@ def answers_of(results: Results, config: Config) -> Sequence[Answer]:
                 unit="x",
             )
         )
-    return [*answers, *_no_limit_reached(config)]
+    return answers
 
 
 def _two_phase_steps(needed: Sequence[float], steps: int) -> NotRun:

@@ -9,7 +9,7 @@ For every arm: the machine's parts are measured, one worker's step without commu
 the distillation term adds, the collectives by size, a snapshot's way through the shared folder, all with as many
 processes side by side as the run has; then the run itself; then the parts once more. The simulator is given the mean of
 both measurements of the parts and the protocol, never a step that it is to predict. (In a first round the term and the
-check that all groups swap predictions of the same examples were no parts: steps with a swap each were predicted 30 % too
+check that all groups swap predictions of the same examples were no parts: steps with a swap each were told 30 % too
 short.) Beside each other stand
 
 - *step time*: the median over stretches of at least ten steps of the mean within, from the recorded schedule and from
