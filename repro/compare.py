@@ -61,8 +61,8 @@ class Value:
 class Claim:
     """What a paper says must show in ours: ``differences``, one a seed, all to one side of ``null``.
 
-    Differences are paired by seed; they may be ratios, with another null than zero. ``published`` with its
-    band is the printed number of the same quantity, if there is one; it is shown and not judged.
+    Differences are paired by seed; they may be ratios, with another null than zero. A printed number of the same
+    quantity is shown and not judged: the printed row's own (``shows_printed``), or ``published``, made of several rows.
     """
 
     id: str
@@ -73,9 +73,8 @@ class Claim:
     setting: str = ""
     unit: str = ""
     departures: str = ""
+    shows_printed: bool = False
     published: float | None = None
-    published_low: float | None = None
-    published_high: float | None = None
 
     def __post_init__(self) -> None:
         if self.direction not in ("greater", "less"):
@@ -166,7 +165,7 @@ def judge(
     own_data = "" if same_data else f"on {data or 'another data set'}"
     if isinstance(answer, Claim):
         verdict, reason = _claim_verdict(answer, printed)
-        shown = (answer.published, answer.published_low, answer.published_high)
+        shown = (printed.value, printed.low, printed.high) if answer.shows_printed else (answer.published, None, None)
         side = f"claimed {'>' if answer.direction == 'greater' else '<'} {answer.null:g}"
         kind, setting, unit = "claim", _words(answer.setting, own_data, side), answer.unit
     else:

@@ -3,7 +3,8 @@
 ``repro.compare`` judges single answers; here they are collected from the experiments' ``claims``.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from repro import compare, results, runner
@@ -43,6 +44,7 @@ def compare_scale(scale: Scale) -> Iterator[str]:
         aged.append((runner.aged(found), len(found.rows)))
         if asked:
             yield from _unasked(found, {run.digest for run in scale.runs(asked)})
+            yield from _of_other_hardware(found, {run.arm.name: run.arm.device for run in scale.runs(asked)})
         if found.passed_over:
             yield f"{folder}: {found.passed_over} rows do not count, being of other hardware than most"
     rows += compare.complete(rows, published, waiting, {paper: paper_named(paper).beyond for paper in waiting})
@@ -103,3 +105,15 @@ def _unasked(found: Results, asked: set[str]) -> Iterator[str]:
     others = sum(row["digest"] not in asked for row in found.rows)
     if others:
         yield f"{found.folder}: {others} of {len(found.rows)} rows were made with other settings than the config's"
+
+
+def _of_other_hardware(found: Results, devices: Mapping[str, str | None]) -> Iterator[str]:
+    """Arms that name no device, and of which nothing is on record of the hardware that most rows are of: they count."""
+    counts = Counter(row["hardware_class"] for row in found.rows)
+    most = max(counts, key=lambda name: (counts[name], name), default="")
+    arms = {row["arm"] for row in found.rows if row["hardware_class"] != most and devices.get(row["arm"]) is None}
+    if arms:
+        yield (
+            f"{found.folder}: {', '.join(sorted(arms))}: not on record of the hardware that most rows are of ({most}), "
+            "and held against these all the same"
+        )

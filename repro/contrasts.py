@@ -28,6 +28,18 @@ def minus(a: BySeed, b: BySeed) -> dict[int, float]:
     return {seed: a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())}
 
 
+def over(a: BySeed, b: BySeed) -> dict[int, float]:
+    """Ratios a / b over the seeds that both have, by seed."""
+    return {seed: a[seed] / b[seed] for seed in sorted(a.keys() & b.keys())}
+
+
+def least_in_sum(values: Mapping[float, BySeed], seeds: int) -> float | None:
+    """The setting with the least sum over its seeds, the smaller one if two tie; None before all have so many seeds."""
+    if any(len(by_seed) < seeds for by_seed in values.values()):
+        return None
+    return min(values, key=lambda setting: (math.fsum(values[setting].values()), setting), default=None)
+
+
 def beyond_share(kept: BySeed, whole: BySeed, share: float) -> tuple[float, ...]:
     """``kept - share * whole`` by seed: above zero where more than ``share`` of a gain is kept.
 

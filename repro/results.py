@@ -124,8 +124,8 @@ class Results:
 def load(folder: Path) -> Results | None:
     """The results in ``folder``, None where nothing is recorded.
 
-    Rows of two hardware classes do not mix: the class with most rows speaks, and for an arm that has none of it (one
-    that names its device, say) the class with most rows of that arm.
+    Rows of an arm are of one hardware class: the one with most rows of the study or, for an arm that has none of it
+    (one that names its device, say), with most rows of that arm.
 
     Raises:
         UserError: files of another format, or damaged ones.

@@ -9,7 +9,7 @@ and failures.
 Where workers sit: worker w is device w of the cluster; groups follow each other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Cost:
         return self.examples_per_step / self.step_s
 
 
-def whole_ns(seconds: float) -> int:
+def ns_of(seconds: float) -> int:
     """Seconds as whole nanoseconds."""
     return round(seconds * NS)
 
@@ -113,14 +113,14 @@ def _timing(cluster: Cluster, protocol: Protocol, compute_s: float, per_group: i
     if cluster.pauses:
         values |= {
             "pause_probability": cluster.pauses.probability_per_step,
-            "pause_ns": whole_ns(cluster.pauses.pause_s),
+            "pause_ns": ns_of(cluster.pauses.pause_s),
         }
     if cluster.failures:
         values |= {
             "failures_per_hour": cluster.failures.per_node_hour * cluster.nodes_of(per_group),
-            "restart_ns": whole_ns(cluster.failures.restart_s),
-            "checkpoint_interval_ns": whole_ns(cluster.failures.checkpoint_interval_s),
-            "checkpoint_write_ns": whole_ns(cluster.failures.checkpoint_s),
+            "restart_ns": ns_of(cluster.failures.restart_s),
+            "checkpoint_interval_ns": ns_of(cluster.failures.checkpoint_interval_s),
+            "checkpoint_write_ns": ns_of(cluster.failures.checkpoint_s),
         }
     used = used_fields(protocol)
     timing = Timing(
@@ -155,7 +155,7 @@ def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: Co
     for bucket in overlap.buckets:
         stages += reduce.stages(bucket.n_bytes)
     return _Within(
-        {"allreduce_ns": whole_ns(overlap.exposed_s)},
+        {"allreduce_ns": ns_of(overlap.exposed_s)},
         link_s=overlap.exposed_s,
         server_s=0.0,
         traffic=tuple(traffic_of(cluster, stages)),
@@ -185,10 +185,10 @@ def _served(cluster: Cluster, workload: Workload, workers: int, synchronous: boo
         saturated = cluster.overlap and service_s > 0
         if path.clients != workers:
             notes = (f"the workers of a node reach the servers as one of {path.clients} clients",)
-    service_ns = whole_ns(service_s)
+    service_ns = ns_of(service_s)
     durations = {
-        "push_ns": whole_ns(path.inside_s + path.push_s),
-        "pull_ns": whole_ns(path.pull_s),
+        "push_ns": ns_of(path.inside_s + path.push_s),
+        "pull_ns": ns_of(path.pull_s),
         "server_service_ns": service_ns,
         "servers": servers if service_ns else 1,
     }
@@ -210,7 +210,7 @@ def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: Com
             averaging = reduce.seconds(size)
             every = 1.0 / protocol.interval_steps
             return _Within(
-                {"averaging_ns": whole_ns(averaging)},
+                {"averaging_ns": ns_of(averaging)},
                 link_s=averaging * every,
                 server_s=0.0,
                 traffic=tuple(traffic_of(cluster, reduce.stages(size), every)),
@@ -294,7 +294,9 @@ def cost(
 
 
 def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_examples: int | None) -> Cost:
-    batch = workload.batch_per_worker_examples if batch_examples is None else batch_examples
+    if batch_examples is not None:
+        workload = replace(workload, batch_per_worker_examples=batch_examples)
+    batch = workload.batch_per_worker_examples
     compute = compute_time(workload, cluster.device, batch)
     inner = protocol.within if isinstance(protocol, Codistillation) else protocol
     within = _within(cluster, workload, inner, compute)
@@ -304,10 +306,10 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
         groups = protocol.groups
         path = exchange_path(cluster, workload, protocol, compute)
         durations |= {
-            "publish_ns": whole_ns(path.publish_s),
-            "adopt_ns": whole_ns(path.adopt_s),
-            "exchange_ns": whole_ns(path.exchange_s),
-            "teacher_forward_ns": whole_ns(path.teacher_forward_s),
+            "publish_ns": ns_of(path.publish_s),
+            "adopt_ns": ns_of(path.adopt_s),
+            "exchange_ns": ns_of(path.exchange_s),
+            "teacher_forward_ns": ns_of(path.teacher_forward_s),
         }
         teacher_s = path.teacher_forward_s + (path.adopt_s + path.exchange_s) / protocol.interval_steps
         alone = [Traffic(t.level, t.busiest_link_bytes, t.total_bytes * groups) for t in traffic]

@@ -35,18 +35,6 @@ class ServerLaw:
         rising = self.compute_s + self.incast_s_per_doubling * math.log2(workers)
         return max(rising, workers * self.per_client_s)
 
-    def knee_workers(self) -> float:
-        """Clients at which the servers become the bound (inf: never)."""
-        if self.per_client_s <= 0:
-            return math.inf
-        low, high = 1.0, 2.0
-        while high * self.per_client_s < self.step_s(high) and high < 2**60:
-            high *= 2
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if middle * self.per_client_s >= self.step_s(middle) else (middle, high)
-        return high
-
 
 @dataclass(frozen=True)
 class AllReduceLaw:

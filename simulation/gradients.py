@@ -32,11 +32,9 @@ class Problem:
     """What is learned, as pure functions.
 
     loss(parameters, batch): scalar mean loss over one worker's batch.
-    batches(workers, steps): the batches of K (worker, step) pairs, stacked: every tensor has K as first
-    dimension.
+    batches(workers, steps): the batches of K (worker, step) pairs, stacked: every tensor has K as first dimension.
         Workers and steps are int64 arrays of length K; equal pairs must give equal batches.
-    predict(parameters, batch), taught_loss(parameters, batch, predictions): for codistillation;
-    `predictions` is
+    predict(parameters, batch), taught_loss(parameters, batch, predictions): for codistillation; `predictions` is
         the mean over teachers of what `predict` gave for the same batch.
     """
 

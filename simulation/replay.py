@@ -137,9 +137,9 @@ def replay(
     sizes), on CUDA to rounding.
 
     Args:
-        budget_bytes: for copies of weights, gradients and batches; what the model's own layers hold is not
-        counted. most_at_once: updates computed together, at most; 1 is the plain loop. observe: called with
-        (group, version, parameters) at version 0, every `observe_every` versions and the last;
+        budget_bytes: for copies of weights, gradients and batches; what the model's own layers hold is not counted.
+        most_at_once: updates computed together, at most; 1 is the plain loop.
+        observe: called with (group, version, parameters) at version 0, every `observe_every` versions and the last;
             the parameters are views that change later.
 
     Raises:

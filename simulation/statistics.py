@@ -24,16 +24,13 @@ class Statistics:
     Attributes:
         updates: per group; duration_ns: until the last group's last update.
         time_per_update_ns: mean over groups of their duration / updates.
-        staleness_mean, staleness_quantiles: versions between read and update, over all updates; the
-        quantiles are
+        staleness_mean, staleness_quantiles: versions between read and update, over all updates; the quantiles are
             keyed by probability.
-        teacher_age_mean, teacher_age_min: own version less the teacher's at adoption (negative: it was
-        ahead);
+        teacher_age_mean, teacher_age_min: own version less the teacher's at adoption (negative: it was ahead);
             None without teachers.
         dropped_gradients, lost_updates: late work of backup workers, and updates that rollbacks undid.
         lost_share: share of all gradients computed that ended in no update.
-        shares: of all workers' time, by what they did or waited for: compute, teacher, straggler, link,
-        server,
+        shares: of all workers' time, by what they did or waited for: compute, teacher, straggler, link, server,
             peers, failure; they add up to one. Empty without a `Timing`.
         bound: the largest of those shares ("compute" includes the teachers' forward passes), or "unknown".
     """

@@ -1,6 +1,6 @@
 """``workflow.ci``: minutes of what must pass before anything lands, ``.ci/run``, in a clean clone of the last commit.
 
-It installs into an environment of its own; data sets that lie beside this checkout lie beside the clone too.
+It installs into an environment of its own; data come from ``$REPRO_DATA``, or wherever they are found without it.
 """
 
 import os
@@ -21,10 +21,8 @@ def measure() -> list[Measurement]:
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     with tempfile.TemporaryDirectory() as temporary:
-        clone, shared = Path(temporary, "clone"), ROOT.parent / "shared"
+        clone = Path(temporary, "clone")
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-        if shared.is_dir():
-            Path(temporary, "shared").symlink_to(shared)
         start = time.perf_counter()
         subprocess.run([clone / ".ci" / "run"], check=True, env=environment | {"TMPDIR": temporary})
         minutes = (time.perf_counter() - start) / 60

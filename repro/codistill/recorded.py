@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from repro.codistill.records import boot_id, read_records, schedule_of
+from repro.codistill.records import read_records, schedule_of
 from repro.codistill.settings import RunFile
 from repro.codistill.shared import GroupFolder
 from repro.errors import UserError
@@ -19,11 +19,13 @@ def recorded_schedule(run: RunFile) -> Schedule:
         UserError: a group has recorded nothing yet.
     """
     try:
-        origin = json.loads((run.folder / "run.json").read_text())["origin"]
+        json.loads((run.folder / "run.json").read_text())["origin"]
     except (OSError, ValueError, KeyError):
         raise UserError(f"{run.folder}: no run was recorded here") from None
-    records = [read_records(GroupFolder(run.folder, g).records) for g in range(run.protocol.groups)]
-    clock = "monotonic" if origin["boot"] == boot_id() else "monotonic, offset by wall clocks at the start"
+    folders = [GroupFolder(run.folder, g) for g in range(run.protocol.groups)]
+    records = [read_records(folder.records) for folder in folders]
+    one_clock = all(folder.on_the_origins_clock for folder in folders)
+    clock = "monotonic" if one_clock else "monotonic, offset by wall clocks at the start"
     return schedule_of(
         records, {"protocol": to_dict(run.protocol), "engine": "processes", "seed": run.seed, "clock": clock}
     )

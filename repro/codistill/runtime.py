@@ -78,6 +78,8 @@ class GroupRun:
         self.patience = Patience(run.patience_s)
         if self.first:
             self.folder.open()
+            if not clock.same_host:
+                self.folder.note_offset_clock()
             self.records = Records(self.folder.records, clock, self.patience)
             self.writer = Writer()
         self.teachers: Teachers | None = None

@@ -125,6 +125,23 @@ class GroupFolder:
         for part in self.path.glob(".*.part"):
             part.unlink(missing_ok=True)
 
+    def note_offset_clock(self) -> None:
+        """Some of this group's times are not of the clock of the run's origin.
+
+        Raises:
+            UserError: the folder cannot be written to.
+        """
+        write_text(self._offset_clock, "")
+
+    @property
+    def on_the_origins_clock(self) -> bool:
+        """Whether all of this group's times are of the clock of the run's origin."""
+        return not self._offset_clock.exists()
+
+    @property
+    def _offset_clock(self) -> Path:
+        return self.path / "offset-clock"
+
     def close(self) -> None:
         """Let another process be the group's writer."""
         if self._lock is not None:

@@ -57,22 +57,22 @@ class Team:
     def from_first(self, tensor: Tensor) -> Tensor:
         """The first member's tensor, in place."""
         if self.size > 1:
+            on_wire = _wire(tensor)
             with _lost():
-                on_wire = _wire(tensor)
                 dist.broadcast(on_wire, self._first, group=self._group)
-                if on_wire is not tensor:
-                    tensor.copy_(on_wire)
+            if on_wire is not tensor:
+                tensor.copy_(on_wire)
         return tensor
 
     def swap(self, tensor: Tensor) -> list[Tensor]:
         """Everyone's tensor, in order of rank; they must have one shape."""
         if self.size == 1:
             return [tensor]
+        on_wire = _wire(tensor.contiguous())
+        all_of_them = [torch.empty_like(on_wire) for _ in range(self.size)]
         with _lost():
-            on_wire = _wire(tensor.contiguous())
-            all_of_them = [torch.empty_like(on_wire) for _ in range(self.size)]
             dist.all_gather(all_of_them, on_wire, group=self._group)
-            return [t.to(tensor.device) for t in all_of_them]
+        return [t.to(tensor.device) for t in all_of_them]
 
     def first_says(self, value: T) -> T:
         """The first member's value, which JSON can hold."""
@@ -121,9 +121,10 @@ def wait(handle: Any) -> None:
 
 @contextmanager
 def _lost() -> Iterator[None]:
+    """To be put around nothing but a collective: gloo has no error of its own for a peer that is gone."""
     try:
         yield
-    except (dist.DistBackendError, dist.DistNetworkError, RuntimeError) as error:
+    except RuntimeError as error:
         raise LostWorkerError(str(error).splitlines()[0]) from error
 
 

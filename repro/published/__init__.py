@@ -58,6 +58,17 @@ class Published:
     confidence: str
     role: str
 
+    @property
+    def number(self) -> float:
+        """The value, where others are made of it.
+
+        Raises:
+            UserError: the row has none.
+        """
+        if self.value is None:
+            raise UserError(f"{self.id}: the printed row has no value; {_REMEDY}")
+        return self.value
+
 
 COLUMNS = tuple(field.name for field in fields(Published))
 

@@ -1,5 +1,7 @@
 """What one worker computes, against independent implementations and naive loops: flat models, rules, psi, rows."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ from repro.codistill.rules import FlatRule, learning_rate, rule_for, weight_deca
 from repro.codistill.runtime import fingerprint
 from repro.codistill.settings import Optimizer
 from repro.codistill.task import load_task
+from repro.machine import ROOT
 from tests.codistill.codistill_tasks import conv_net
 from tests.codistill.conftest import codistilled, describe_run, sync
 
@@ -242,3 +245,10 @@ def test_fingerprints_tell_examples_and_their_order():
     for other in ((x[order], y[order]), (x, y + 1), (x * 1.0001, y), (x.flip(0), y.flip(0))):
         assert not torch.equal(base, fingerprint(other))
     assert fingerprint(torch.ones(3, 2, dtype=torch.bool)).shape == (1,)
+
+
+def test_the_rooms_page_names_every_module():
+    room = ROOT / "repro" / "codistill"
+    rows = [line.split("|")[1] for line in (room / "README.md").read_text().splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert {path.stem for path in room.glob("*.py")} - {"__init__", "__main__"} <= named

@@ -96,6 +96,8 @@ def test_a_killed_launcher_leaves_nobody_behind(folder, monkeypatch):
     deadline = time.monotonic() + 300
     while not recorded_bytes(run, 0) and time.monotonic() < deadline and launcher.poll() is None:
         time.sleep(0.02)
+    assert recorded_bytes(run, 0), "it trains"
+    assert launcher.poll() is None
     launcher.kill()
     launcher.communicate(timeout=300)  # until nobody has its standard error any more
     monkeypatch.setattr(shared, "LOCK_PATIENCE_S", 0.2)

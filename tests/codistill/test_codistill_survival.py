@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repro.codistill import runtime, shared
+from repro.codistill import records, runtime, shared
 from repro.codistill.local import launch
 from repro.codistill.recorded import recorded_schedule
 from repro.codistill.replayed import learn
@@ -119,6 +119,16 @@ def test_a_torn_checkpoint_costs_the_steps_since_the_one_before(tmp_path, capfd,
     assert (rolled_back.version.tolist(), rolled_back.peer_version.tolist()) == ([24], [14])
     assert recorded_schedule(run).meta["lost_updates"] == [10]
     assert exact(run)
+
+
+def test_a_recording_tells_whether_all_times_are_of_one_clock(tmp_path, alone, monkeypatch):
+    run = describe_run(tmp_path / "run", sync())
+    assert work(run, None) == 0
+    assert recorded_schedule(run).meta["clock"] == "monotonic"
+    monkeypatch.setattr(records, "boot_id", lambda: "another")  # restarted on another machine, exported on the first
+    assert work(run, None) == 0
+    monkeypatch.undo()
+    assert recorded_schedule(run).meta["clock"] == "monotonic, offset by wall clocks at the start"
 
 
 def test_a_full_disk_is_waited_for_and_then_told(tmp_path, capfd, alone, monkeypatch):

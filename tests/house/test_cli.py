@@ -152,6 +152,15 @@ def test_comparing_tells_of_rows_of_other_hardware(repro, printed):
     assert "results/quick/toy/coin: 1 rows do not count, being of other hardware than most" in out
 
 
+def test_comparing_names_arms_that_are_on_record_of_other_hardware_alone(repro, printed):
+    assert repro("run", "toy.coin", *CONFIG)[0] == 0
+    runs = Path("results/quick/toy/coin/runs.csv")
+    assert "not on record of the hardware" not in repro("compare", *CONFIG)[1]
+    runs.write_text(runs.read_text().replace(",mint,cpu,", ",mint,cuda,"))
+    out = repro("compare", *CONFIG)[1]
+    assert "results/quick/toy/coin: mint: not on record of the hardware that most rows are of (cpu)" in out
+
+
 def test_figures_and_claims_go_by_the_config_as_it_is_now(repro, printed, toy_scale):
     assert repro("run", "toy.coin", *CONFIG)[0] == 0
     toy_scale("excuse: lost it")

@@ -204,8 +204,11 @@ def test_claim_row_is_about_our_quantity() -> None:
     row = judge(Claim("P-1.c", "ratio", (0.5, 0.6), null=1.0, direction="less", unit="ratio"), PUBLISHED)
     assert (row.quantity, row.unit, row.published, row.kind) == ("ratio", "ratio", None, "claim")
     assert row.setting == "claimed < 1"
-    shown = judge(Claim("P-1.c", "gain", (1.0, 1.1), published=72.0, published_low=60.0), PUBLISHED)
-    assert (shown.published, shown.published_low, shown.published_high) == (72.0, 60.0, None)
+    made = judge(Claim("P-1.c", "gain", (1.0, 1.1), published=72.0), PUBLISHED)
+    assert (made.published, made.published_low, made.published_high) == (72.0, None, None)
+    row = PUBLISHED["P-1"]
+    shown = judge(Claim("P-1.c", "gain", (1.0, 1.1), shows_printed=True), PUBLISHED)
+    assert (shown.published, shown.published_low, shown.published_high) == (row.value, row.low, row.high)
 
 
 def test_claims_on_unverified_numbers_are_not_judged() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from repro.compare import t_interval
-from repro.contrasts import beyond_share, minus, one_per_teacher, shares
+from repro.contrasts import beyond_share, least_in_sum, minus, one_per_teacher, over, shares
 
 GAINS = st.lists(st.floats(0.5, 2), min_size=3, max_size=6)
 
@@ -58,6 +58,18 @@ def test_no_gain_has_no_share_and_still_a_contrast():
     kept, whole = {0: 0.1, 1: 0.2}, {0: -0.3, 1: 0.1}
     assert all(map(math.isnan, shares(kept, whole)))
     assert beyond_share(kept, whole, 0.5) == pytest.approx((0.25, 0.15))
+
+
+def test_ratios_are_over_common_seeds():
+    assert over({0: 6.0, 1: 8.0, 3: 1.0}, {1: 2.0, 0: 3.0, 4: 1.0}) == {0: 2.0, 1: 4.0}
+
+
+def test_the_setting_with_the_least_sum_is_chosen_once_all_seeds_of_all_ran():
+    values = {0.1: {0: 5.0, 1: 6.0}, 0.2: {0: 4.0, 1: 7.0}, 0.4: {0: 9.0, 1: 9.0}}
+    assert least_in_sum(values, 2) == 0.1  # the smaller of two that tie
+    assert least_in_sum(values | {0.8: {0: 1.0}}, 2) is None
+    assert least_in_sum(values | {0.8: {0: 1.0, 1: 1.0}}, 2) == 0.8
+    assert least_in_sum({}, 2) is None
 
 
 def test_one_seed_has_its_ratio():

@@ -232,3 +232,10 @@ def test_neither_torch_nor_pandas_nor_scipy_is_imported() -> None:
     code = "import sys, repro.compare; print({'torch', 'pandas', 'scipy', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_other_numbers_are_made_of_rows_with_a_value_alone():
+    assert PRINTED["PS334.delta"].number == PRINTED["PS334.delta"].value
+    without = next(row for row in PRINTED.values() if row.value is None)
+    with pytest.raises(UserError, match=f"{without.id}: the printed row has no value"):
+        print(without.number)

@@ -1,6 +1,7 @@
 """Which files a number depends on, read from import statements."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,13 @@ def test_outside_of_git_there_is_no_commit(tree, tmp_path):
     machine.commit.cache_clear()
     assert machine.commit() == ""
     machine.commit.cache_clear()
+
+
+def test_no_merge_was_left_half_done(root):
+    rooms = ("repro", "simulation", "tests", "config", "workflow", "profiles")
+    files = [
+        path for room in rooms for path in (root / room).rglob("*") if path.suffix in (".py", ".md", ".yaml", ".smk")
+    ]
+    files += [*root.glob("*.md"), root / "Snakefile", root / "Makefile"]
+    marked = re.compile(r"^(<{7}|={7}|>{7})( |$)", re.MULTILINE)
+    assert [str(path) for path in files if marked.search(path.read_text(encoding="utf-8"))] == []

@@ -33,7 +33,7 @@ def test_planted_parameters_are_recovered_and_obey_the_law(least_steps, critical
     planted = Law(least_steps, critical_batch)
     steps = {b: planted.steps(b) for b in SIZES}
     for batch, s in steps.items():
-        assert (s / least_steps - 1) * (batch * s / planted.least_examples - 1) == pytest.approx(1)
+        assert (s / least_steps - 1) * (batch * s / (least_steps * critical_batch) - 1) == pytest.approx(1)
     found = fit_law(steps)
     assert found.least_steps == pytest.approx(least_steps, rel=1e-3)
     assert found.critical_batch == pytest.approx(critical_batch, rel=1e-3)

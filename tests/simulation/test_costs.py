@@ -138,6 +138,13 @@ def test_codistillation_counts_teachers_forward_pass_and_snapshot() -> None:
     assert sum(t.total_bytes for t in pair.traffic) == pytest.approx(gradients + snapshots + handed_out)
 
 
+def test_predictions_are_of_the_batch_that_is_asked_for() -> None:
+    protocol = Codistillation(2, SyncSGD(4), 1, exchange="predictions")
+    asked = cost(cluster(), NET, protocol, 30)
+    assert asked == cost(cluster(), replace(NET, batch_per_worker_examples=30), protocol)
+    assert asked.timing.exchange_ns == pytest.approx(3 * cost(cluster(), NET, protocol).timing.exchange_ns, rel=1e-6)
+
+
 def test_prediction_exchange_sends_predictions_only() -> None:
     pair = cost(cluster(), NET, Codistillation(2, SyncSGD(4), 1, exchange="predictions"))
     alone = cost(cluster(), NET, SyncSGD(4))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from repro.compare import Answer, Claim, NotRun, Value
-from repro.contrasts import beyond_share, minus, shares
+from repro.contrasts import beyond_share, minus, over, shares
 from repro.papers.bucila2006._arms import Sweep
 from repro.published import load as load_published
 from repro.results import Results
@@ -59,7 +59,7 @@ def _gains(results: Results, task: str) -> tuple[dict[int, float], dict[int, flo
 def ratio(results: Results, task: str, column: str) -> tuple[float, ...]:
     """The ensemble's cost over the mimic's, by seed."""
     ensemble, mimic = (costs(results, task, model, column) for model in ("ensemble", "mimic"))
-    return tuple(ensemble[seed] / mimic[seed] for seed in sorted(ensemble.keys() & mimic.keys()))
+    return tuple(over(ensemble, mimic).values())
 
 
 def tables_2_to_4(results: Results, task: str, problem: str) -> Iterator[Answer]:

@@ -19,8 +19,10 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from repro.compare import Answer, Claim, Value
+from repro.contrasts import one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015._arms import Student
+from repro.papers.hinton2015._teachers import teachers
 from repro.plots.drawing import Drawing
 from repro.results import Results
 from repro.settings import Options
@@ -185,7 +187,7 @@ def claims(results: Results) -> Sequence[Answer]:
             arm = f"{chosen.name}.{kind}"
 
             def metric(name: str, arm: str = arm) -> tuple[float, ...]:
-                return tuple(results.values(arm, name).values())
+                return tuple(one_per_teacher(results.values(arm, name), teachers(results)).values())
 
             setting = f"{TARGETS[kind]}; {describe(chosen)}"
             if chosen.omit == (3,):
@@ -248,6 +250,7 @@ def describe(chosen: TransferSet) -> str:
 
 
 def _percent_right(results: Results, arm: str) -> tuple[float, ...]:
-    """Share of the omitted digits' test cases that are right after the oracle's shift, one number a seed."""
+    """Share of the omitted digits' test cases that are right after the oracle's shift, one number a teacher."""
     rows = [r for r in results.table("per_digit") if r["arm"] == arm and r["way"] == "oracle" and r["digit"] == 3]
-    return tuple(100.0 * (1 - row["errors"] / row["cases"]) for row in rows)
+    right = {row["seed"]: 100.0 * (1 - row["errors"] / row["cases"]) for row in rows}
+    return tuple(one_per_teacher(right, teachers(results)).values())

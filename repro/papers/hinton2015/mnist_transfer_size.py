@@ -15,8 +15,10 @@ from typing import Any
 from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim
+from repro.contrasts import minus, one_per_teacher
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015._arms import Student
+from repro.papers.hinton2015._teachers import teachers
 from repro.plots.drawing import Drawing, number_of
 from repro.results import Results
 from repro.settings import Options
@@ -113,11 +115,12 @@ def _told_of(dead: Sequence[str]) -> str:
 
 def claims(results: Results) -> Sequence[Answer]:
     sizes = Config.model_validate(results.config).sizes
+    errors = {name: results.values(name, "test_errors") for n in sizes for name in (f"soft.n{n}", f"hard.n{n}")}
     return [
         Claim(
             f"KD-M03.transfer_n{size}",
             "test errors, soft minus hard student of the same transfer set and seed",
-            tuple(results.paired(f"soft.n{size}", f"hard.n{size}", "test_errors")),
+            tuple(one_per_teacher(minus(errors[f"soft.n{size}"], errors[f"hard.n{size}"]), teachers(results)).values()),
             direction="less",
             setting=f"{size} transfer cases",
             unit="errors",

@@ -213,7 +213,7 @@ def claims(results: Results, config: Config, classes: int, problem: str) -> list
                     null=1.0,
                     setting=f"{classes} classes, {problem}",
                     unit="x",
-                    published=100.0 if other == LABELS else None,
+                    shows_printed=other == LABELS,
                 )
             )
     return answers

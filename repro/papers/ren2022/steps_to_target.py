@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim, NotRun
-from repro.contrasts import minus
+from repro.contrasts import minus, over
 from repro.experiment import Arm, Context, Result
 from repro.papers.ren2022._arms import NAMES, Method
 from repro.plots.drawing import Drawing, number_of
@@ -106,9 +106,9 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def best(results: Results, config: Config, width: int, method: str) -> Mapping[int, float]:
-    """Steps by seed at the rate of the fewest steps on average; no runs, nothing."""
+    """Steps by seed at the rate of the fewest steps on average, of those that all seeds have run; else nothing."""
     tried = [results.values(arm_name(width, method, rate), "steps") for rate in config.rates]
-    complete = [steps for steps in tried if steps]
+    complete = [steps for steps in tried if len(steps) >= config.seeds]
     return min(complete, key=lambda steps: sum(steps.values()) / len(steps), default={})
 
 
@@ -173,7 +173,7 @@ def claims(results: Results) -> Sequence[Answer]:
                 Claim(
                     f"{rows['fg_w']}.width{width}",
                     "steps to the target, FG-W over FG-A, best rates, same seed",
-                    tuple(w[seed] / a[seed] for seed in sorted(w.keys() & a.keys())),
+                    tuple(over(w, a).values()),
                     null=1.0,
                     setting=f"width {width}",
                     unit="x",
@@ -207,17 +207,11 @@ def _growth(results: Results, config: Config, method: str, name: str) -> Answer:
     if len(mastered) < 2:
         return NotRun(name, f"{NAMES[method]} reaches the target in every seed at fewer than two widths")
     near, far = mastered[0], mastered[-1]
-    over = {
-        width: {
-            s: steps / best(results, config, width, "bp")[s]
-            for s, steps in best(results, config, width, method).items()
-        }
-        for width in (near, far)
-    }
+    least, most = (over(best(results, config, w, method), best(results, config, w, "bp")) for w in (near, far))
     return Claim(
         name,
         f"steps of {NAMES[method]} over backprop's: width {far} over width {near}",
-        tuple(over[far][seed] / over[near][seed] for seed in sorted(over[near].keys() & over[far].keys())),
+        tuple(over(most, least).values()),
         null=1.0,
         unit="x",
     )

@@ -21,11 +21,6 @@ class Law:
         """Steps to the target."""
         return self.least_steps * (1 + self.critical_batch / batch_size)
 
-    @property
-    def least_examples(self) -> float:
-        """Examples to the target of an infinitesimal batch."""
-        return self.least_steps * self.critical_batch
-
 
 @dataclass(frozen=True)
 class PowerLaw:

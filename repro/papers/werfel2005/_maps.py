@@ -24,7 +24,8 @@ from the fourth and sixth moments of Gaussians: E|x|^2 |Dx|^2 = (N + 2)|D|^2, E(
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-RULES = ("gradient", "node", "weight")
+NAMES = {"gradient": "gradient descent", "node": "node perturbation", "weight": "weight perturbation"}
+RULES = tuple(NAMES)
 
 _NOISE_FACTORS: Mapping[str, Callable[[int, int], int]] = {
     "gradient": lambda m, n: n + 2,

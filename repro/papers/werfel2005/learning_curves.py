@@ -25,14 +25,13 @@ from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
 from repro.experiment import NO_DATA, Arm, Context, Result
-from repro.papers.werfel2005._maps import RULES, Map
+from repro.papers.werfel2005._maps import NAMES, RULES, Map
 from repro.plots.drawing import Drawing
 from repro.results import Results
 from repro.settings import Options
 
 DATA = {"quick": NO_DATA, "paper": NO_DATA, "cluster": NO_DATA}
 PRINTED_DATA = NO_DATA
-NAMES = {"gradient": "gradient descent", "node": "node perturbation", "weight": "weight perturbation"}
 FINITE, LIMIT, SMALL = "best.finite", "best.limit", "small.limit"
 PRINTED = {"gradient": "PS216", "node": "PS218", "weight": "PS220"}
 

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
+from repro.contrasts import least_in_sum
 from repro.experiment import Arm, Context, Result
 from repro.plots.drawing import Drawing
 from repro.results import Results
@@ -169,16 +170,10 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def own_rate(results: Results, config: Config, cells: str) -> tuple[float, float] | None:
-    """The rate with the fewest held-out errors, summed over seeds, the smaller one if they tie, and that sum; None
-    before all ran."""
-    errors = {}
-    for rate in config.rates:
-        found = results.values(arm_name(cells, rate), "held_out_errors")
-        if len(found) < config.seeds:
-            return None
-        errors[rate] = sum(found.values())
-    best = min(errors, key=lambda rate: (errors[rate], rate))
-    return best, errors[best]
+    """The rate with the fewest held-out errors over all seeds, and how many these are; None before all ran."""
+    errors = {rate: results.values(arm_name(cells, rate), "held_out_errors") for rate in config.rates}
+    best = least_in_sum(errors, config.seeds)
+    return None if best is None else (best, sum(errors[best].values()))
 
 
 def percent_wrong(results: Results, config: Config, cells: str) -> dict[int, float]:
