@@ -15,7 +15,7 @@ from repro.data import sources
 from repro.errors import UserError
 from repro.files import read_csv, write_text
 from repro.papers.paper import citation_of, paper_named
-from repro.report import number, standing
+from repro.report import interval, number, standing
 from repro.runner import RESULTS
 
 PAGES = (Path("README.md"), RESULTS / "README.md")
@@ -214,12 +214,8 @@ def _rows() -> list[compare.Row]:
 
 
 def _interval(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None and low is None and high is None:
-        return ""
-    if low is None and high is None:
-        return number(value)
-    ends = f"{number(low) or '…'} to {number(high) or '…'}"
-    return f"{number(value)} ({ends})" if value is not None else ends
+    told, ends = interval(value, low, high)
+    return f"{told} ({ends})" if told and ends else told or ends
 
 
 PARTS: dict[str, Callable[[], str]] = {

@@ -56,7 +56,8 @@ def write_report(root: Path = Path()) -> Path:
         name: paper for name, paper in papers.items() if any(paper[part] for part in ("rows", "not_run", "figures"))
     }
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"number": number, "standing": standing, "prose": prose, "breakable": breakable}
+    environment.globals["interval"] = interval
+    environment.filters |= {"standing": standing, "prose": prose, "breakable": breakable}
     template = environment.from_string(files("repro").joinpath("report.html.jinja").read_text(encoding="utf-8"))
     found = {row.verdict for paper in papers.values() for _, row in [*paper["rows"], *paper["not_run"]]}
     verdicts = [verdict for verdict in compare.VERDICTS if verdict in found]
@@ -72,11 +73,19 @@ def write_report(root: Path = Path()) -> Path:
     return root / REPORT
 
 
-def number(value: float | None) -> str:
-    """Three to four digits, as many as anyone reads."""
+def number(value: float | None, width: float | None = None) -> str:
+    """Three to four digits, as many as anyone reads; more where they would lose a tenth of its interval's ``width``."""
     if value is None:
         return ""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    told = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:.6g}" if width and abs(float(told) - value) > width / 10 else told
+
+
+def interval(value: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """A number, and the ends of its interval if there are any."""
+    width = high - low if low is not None and high is not None else None
+    ends = "" if low is None and high is None else f"{number(low, width) or '…'} to {number(high, width) or '…'}"
+    return number(value, width), ends
 
 
 def standing(row: compare.Row) -> str:

@@ -121,3 +121,18 @@ def test_the_filter_by_verdict_shows_those_rows_alone(page, rows, tmp_path):
     for verdict in {row.verdict for row in rows}:
         choice = f'document.getElementById("verdict").value = "{verdict}"'
         assert _measured(page, tmp_path, 1400, choice)["rows"] == sum(row.verdict == verdict for row in rows), verdict
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        ((89.666, 72.21, 107.12), ("89.7", "72.2 to 107")),
+        ((2025.0, 2024.5, 2025.5), ("2025", "2024.5 to 2025.5")),
+        ((23800.0, 23750.0, 23850.0), ("23800", "23750 to 23850")),
+        ((0.319412, 0.31411, 0.3249), ("0.319", "0.314 to 0.325")),
+        ((None, None, 3.0), ("", "… to 3")),
+        ((146.0, None, None), ("146", "")),
+    ],
+)
+def test_an_interval_has_as_many_digits_as_its_width_asks_for(numbers, told):
+    assert report.interval(*numbers) == told

@@ -234,3 +234,13 @@ def test_the_runner_finds_nothing_missing_that_is_on_record():
         missing = {(run.arm.name, run.seed) for run in runner.missing(PAPER, section, ROOT / "results")}
         rows = set(results.recorded(ROOT / "results" / section.folder("paper")))
         assert not missing & rows
+
+
+def test_what_the_readme_says_was_not_reproduced_was_not():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"`([A-Z]+[0-9.\w]*-?[\w.]*)`", page.partition("What was not reproduced")[2].partition("## ")[0])
+    rows = compare.read(ROOT / "results" / "paper" / "comparison.csv")
+    for name in told:
+        verdicts = {row.verdict for row in rows if row.id == name or row.id.startswith(f"{name}.")}
+        assert verdicts & {"fails", "differs", "undecided"}, name
+    assert len(told) > 5

@@ -126,6 +126,8 @@ def figure(results: Results) -> Drawing:
                 before = len(ax.get_lines())  # the line itself is the first that error bars add
                 with_intervals(ax, marks, number, f"{method}, {what}")
                 ax.get_lines()[before].set_linestyle(line)
+                if not number:  # the next line lies on this one
+                    ax.get_lines()[before].set(linewidth=4.5, markersize=11)
         ax.set_title(f"five {unit}")
         ax.set_xscale("log")
         ax.set_xticks(config.articles, [str(n) for n in config.articles])

@@ -86,7 +86,7 @@ def figure(results: Results) -> Drawing:
         ends = [i + 0.5 for i in range(len(table) - 1) if table[i]["cluster"] != table[i + 1]["cluster"]]
         for start, end in zip([-0.5, *ends], [*ends, len(table) - 0.5], strict=True):
             left.plot([start, end, end, start, start], [start, start, end, end, start], color="black", lw=0.8)
-        drawn.colorbar(shown, ax=left, shrink=0.75, label="correlation")
+        drawn.colorbar(shown, ax=left, shrink=0.75).ax.set_title("correlation", fontsize=10, loc="left")
     left.set_title("predictions, by cluster")
     left.set_xlabel("class")
     left.set_ylabel("class")

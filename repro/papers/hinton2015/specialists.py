@@ -139,13 +139,16 @@ def figure(results: Results) -> Drawing:
                     right.annotate(note, (covering, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize=9)
         if marks:
             with_intervals(right, marks, number, labels[arm])
+    printed = load_published()
+    at = [(covering, printed[f"KD-J4-{covering}-r"].number) for covering in range(MOST_COVERING)]
+    right.plot(*zip(*at, strict=True), "_", color=PRINTED, ms=14, mew=2, label="printed, Table 4")
     right.axhline(0, color=PRINTED, lw=1)
     ticks = [str(i) for i in range(MOST_COVERING)] + [f"{MOST_COVERING}+"]
     right.set_xticks(range(MOST_COVERING + 1), ticks)
     right.margins(y=0.15)
     right.set_xlabel("specialists that cover the correct class")
     right.set_ylabel("relative change of cases right, %")
-    legend(right, loc="upper left", fontsize=9.5)
+    legend(right, loc="upper right", fontsize=9.5)
     seeds = sorted({row["n"] for row in data})
     text = (
         f"Left: change in test accuracy by specialists of {config.specialists.size} classes each and eq 5 (n = 1), "
