@@ -34,7 +34,7 @@ def test_one_record_of_a_task(record):
     swapped = replace(answers["PS365.languages.linear100"], differences=(-5.0, -6.0, -5.5))
     assert judge(swapped, load(), same_data=False).verdict == "fails"
     panels = {row["panel"] for row in languages.figure(found).data}
-    assert panels == {"buckets", "dimension", "size"}
+    assert panels == {"buckets", "dimension", "size", "operations"}
     assert "docutils.parsers.rst.languages" in found.meta["data_sha256"]
 
 

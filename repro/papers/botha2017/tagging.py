@@ -41,7 +41,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 def figure(results: Results) -> Drawing:
     from repro.papers.botha2017._figures import draw
 
-    return draw(results, "tags right")
+    return draw(results, "tags right", "PS368")
 
 
 def claims(results: Results) -> Sequence[Answer]:

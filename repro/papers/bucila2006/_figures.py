@@ -53,6 +53,7 @@ def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
                 list(costs(results, task, model, column).values()) for column in ("bytes", "seconds_per_10k_cases")
             )
             x, y = t_interval(seconds)[0], t_interval(size)[0] / 1e6
+            right.plot(seconds, [one / 1e6 for one in size], marker, color=colour, alpha=0.45, ms=5)
             right.plot([x], [y], marker, color=colour, ms=9)
             label = LABELS[model].replace("\n", " ")
             offset, side = LABEL_AT[model]
@@ -77,7 +78,7 @@ def compression(results: Results, tasks: Mapping[str, str]) -> Drawing:
     if results.scale != "quick":
         same = "the printed number" if results.data == "adult" else "the printed number, on LETTER's own data"
         caption += f"Dashed: {same}. "
-    caption += "Right: what each takes to store and to run on one core, both axes logarithmic. "
+    caption += "Right: what each takes to store and to run on one core, both axes logarithmic, single splits small. "
     return Drawing(figure, data, caption + results.scope)
 
 

@@ -23,7 +23,7 @@ ABSENT = {
     "medis": "the medical data were never published",
     "mg": "the medical data were never published",
     "slac": "the particle physics data were never published",
-    "average": "the average is over all eight problems, of which the data of six are not here",
+    "average": "the average is over all eight problems, and the data of seven, six sets, are not here",
 }
 
 
