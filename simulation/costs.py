@@ -294,10 +294,9 @@ def cost(
 
 
 def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_examples: int | None) -> Cost:
-    if batch_examples is not None:
-        workload = replace(workload, batch_per_worker_examples=batch_examples)
-    batch = workload.batch_per_worker_examples
+    batch = workload.batch_per_worker_examples if batch_examples is None else batch_examples
     compute = compute_time(workload, cluster.device, batch)
+    workload = replace(workload, batch_per_worker_examples=batch)
     inner = protocol.within if isinstance(protocol, Codistillation) else protocol
     within = _within(cluster, workload, inner, compute)
     durations, traffic, teacher_s, groups = dict(within.durations), within.traffic, 0.0, 1
