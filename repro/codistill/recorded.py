@@ -19,7 +19,7 @@ def recorded_schedule(run: RunFile) -> Schedule:
         UserError: a group has recorded nothing yet.
     """
     try:
-        json.loads((run.folder / "run.json").read_text())["origin"]
+        json.loads((run.folder / "run.json").read_text())["origin"]  # whole, so a run was begun here
     except (OSError, ValueError, KeyError):
         raise UserError(f"{run.folder}: no run was recorded here") from None
     folders = [GroupFolder(run.folder, g) for g in range(run.protocol.groups)]

@@ -14,7 +14,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from repro.codistill.flat import describe
 from repro.codistill.learner import Learner, Told
@@ -25,9 +24,10 @@ from repro.codistill.reducer import Reducer
 from repro.codistill.rules import rule_for
 from repro.codistill.settings import RunFile, as_plain
 from repro.codistill.shared import Checkpoint, GroupFolder, agree_on_run
+from repro.codistill.swapped import swap_predictions
 from repro.codistill.task import Batch, Task, points
 from repro.codistill.teachers import Teachers
-from repro.codistill.team import Job, Team
+from repro.codistill.team import Job
 from repro.codistill.traffic import sent_bytes
 from repro.codistill.writer import Writer
 from repro.errors import UserError
@@ -389,33 +389,3 @@ class GroupRun:
             "sent_bytes": sent_by_worker,
         }
         self.patience.until_written(self.folder.path, partial(self.folder.write_ended, end))
-
-
-def swap_predictions(circle: Team, own: Tensor, examples: Batch, step: int) -> list[Tensor]:
-    """What all groups predict of the same examples, each of ``own``'s shape, in order of groups.
-
-    Raises:
-        UserError: the others have other examples.
-    """
-    stamp = fingerprint(examples).view(torch.float32)
-    payload = torch.cat([own.flatten(), stamp.to(own.device)])
-    swapped = circle.swap(payload)
-    for g, their in enumerate(swapped):
-        if not torch.equal(their[-2:].clone().view(torch.int64), payload[-2:].clone().view(torch.int64)):
-            raise UserError(
-                f"predictions of step {step} were made on batches that differ between groups {circle.rank} and {g}: "
-                "give all groups the same data, in the same order"
-            )
-    return [p[:-2].view_as(own) for p in swapped]
-
-
-def fingerprint(batch: Batch) -> Tensor:
-    """One int64 number (1,) that other examples, or the same in another order, would hardly give."""
-    total = torch.zeros(1, dtype=torch.int64)
-    for number, tensor in enumerate(tree_leaves(batch)):
-        flat = tensor.detach().flatten(1) if tensor.dim() > 1 else tensor.detach()[:, None]
-        bits = flat.contiguous().view(torch.int32 if flat.element_size() >= 4 else torch.uint8)
-        each = bits.sum(1, dtype=torch.int64)
-        places = torch.arange(1, len(each) + 1, device=each.device) * 2 + 2 * number + 1
-        total += (each * places).sum().cpu()
-    return total

@@ -14,8 +14,8 @@ from repro.codistill.learner import Learner
 from repro.codistill.objective import PSI, mean_prediction
 from repro.codistill.rows import Rows
 from repro.codistill.rules import FlatRule, learning_rate, rule_for, weight_decay
-from repro.codistill.runtime import fingerprint
 from repro.codistill.settings import Optimizer
+from repro.codistill.swapped import fingerprint
 from repro.codistill.task import load_task
 from repro.machine import ROOT
 from tests.codistill.codistill_tasks import conv_net

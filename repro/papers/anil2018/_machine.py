@@ -24,9 +24,9 @@ from repro.codistill.local import launch
 from repro.codistill.peers import POLL_S, Peers
 from repro.codistill.place import threads_of_a_process
 from repro.codistill.rules import rule_for
-from repro.codistill.runtime import swap_predictions
 from repro.codistill.settings import RunFile
 from repro.codistill.shared import Checkpoint, GroupFolder
+from repro.codistill.swapped import swap_predictions
 from repro.codistill.task import load_task
 from repro.codistill.team import Job, Team, joined
 from simulation.calibrate import CACHE_BYTES

@@ -1,4 +1,4 @@
-"""What the experiments of section 3 share: the data, nets, how they are trained and how errors are counted.
+"""What the experiments of section 3 share: nets, how they are trained and how errors are counted.
 
 The leading underscore says that it is no experiment.
 """
