@@ -148,13 +148,11 @@ def predicted_against_printed(axes: Axes, rows: Sequence[Prediction], band: floa
             )
         for k, r in enumerate(mine):
             if abs(r.error) > 2 * band:
-                side = -1 if r.error > 0.6 * largest else 1
                 axes.annotate(
                     f"{r.system} ({r.id})",
                     (100 * r.error, first + k),
-                    xytext=(6 * side, 0),
+                    xytext=(6, 0),
                     textcoords="offset points",
-                    ha="right" if side < 0 else "left",
                     va="center",
                     fontsize="x-small",
                 )
@@ -163,6 +161,8 @@ def predicted_against_printed(axes: Axes, rows: Sequence[Prediction], band: floa
         axes.axhline(position - 1.5, color="0.9", linewidth=0.8, zorder=0)
     axes.axvspan(-100 * band, 100 * band, color="0.92", zorder=-1)
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
+    if largest > 2 * band:
+        axes.set_xlim(right=150 * largest)  # room for the last name
     axes.set_yticks(ticks, [_wrapped(check) for check in checks])
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()

@@ -158,7 +158,7 @@ def scalings() -> list[Scaling]:
         ("DGX-1", dgx1, "DGX-1 8xP100; PS"),
         ("p2.8xlarge", node, "p2.8xlarge 8xK80"),
     ):
-        for workload in (inception, vgg, resnet):
+        for workload in (inception, vgg, resnet, load_workload("resnet-152"), load_workload("alexnet")):
             rows = sorted(throughputs("TensorFlow", start, workload.name), key=lambda r: r.workers or 0)
             found += [
                 Scaling(OTHER_SYSTEMS, f"{system} (TensorFlow)", r.id, cluster, workload, 1, base=rows[0].id)

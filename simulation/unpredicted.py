@@ -25,7 +25,6 @@ def _of(paper: str, *quantities: str) -> Callable[[Row], bool]:
 REASONS = (
     Reason("recollection: shown, never judged", lambda r: r.confidence == "unverified"),
     Reason("the input pipeline is not modelled", lambda r: r.data == "real"),
-    Reason("AlexNet and ResNet-152 are not on the shelf of workloads", lambda r: r.model in ("AlexNet", "ResNet-152")),
     Reason("the base that its larger runs are measured against", lambda r: r.data == "synthetic" and r.workers == 1),
     Reason(
         "time to accuracy mixes speed with the number of epochs",

@@ -112,13 +112,14 @@ def server_predictions() -> list[Prediction]:
     found += predict(SERVERS_CARRIED, "out", laws["k80"], google, 8, "EC2 p2.8xlarge (TensorFlow)")
     found += predict(SERVERS_CARRIED, "out", laws["k80"], cscs, 8, "AWS p2.8xlarge (CSCS)")
     found += predict(SERVERS_OTHER, "out", laws["daint"], dgx1, 8, "DGX-1 from Piz Daint")
-    return found + _other_model(laws["k80"])
+    return found + _other_model(laws["k80"], "resnet-50") + _other_model(laws["k80"], "resnet-152")
 
 
-def _other_model(k80: Fit) -> list[Prediction]:
-    """ResNet-50 on p2.8xlarge: its own one-GPU step, the incast of Inception-V3 scaled by the bytes."""
-    rows = throughputs("TensorFlow", "p2.8xlarge (8xK80/node)", "ResNet-50")
-    ratio = load_workload("resnet-50").gradient_bytes / load_workload("inception-v3").gradient_bytes
+def _other_model(k80: Fit, shelf_name: str) -> list[Prediction]:
+    """Another model on p2.8xlarge: its own one-GPU step, the incast of Inception-V3 scaled by the bytes."""
+    workload = load_workload(shelf_name)
+    rows = throughputs("TensorFlow", "p2.8xlarge (8xK80/node)", workload.name)
+    ratio = workload.gradient_bytes / load_workload("inception-v3").gradient_bytes
     base = next(r for r in rows if r.workers == 1)
     rise = k80.law.step_s(2) - k80.law.step_s(1)
     found = []
@@ -127,7 +128,7 @@ def _other_model(k80: Fit) -> list[Prediction]:
         step = _step_s(base) + rise * ratio * float(np.log2(nodes))
         sample = "in" if r is base else "out"
         setting = f"{r.model}, {r.workers} workers"
-        system = "EC2 p2.8xlarge, ResNet-50 (TensorFlow)"
+        system = f"EC2 p2.8xlarge, {workload.name} (TensorFlow)"
         found.append(Prediction(SERVERS_OTHER, system, r.id, sample, setting, "step time", "s", _step_s(r), step))
     return found
 

@@ -89,6 +89,8 @@ def test_every_shelf_cluster_reads_and_round_trips(name: str, tmp_path: Path) ->
 PUBLISHED_PARAMETERS = {
     "resnet-50": 25_557_032,
     "resnet-101": 44_549_160,
+    "resnet-152": 60_192_808,
+    "alexnet": 61_100_840,
     "inception-v3": 23_834_568,
     "vgg-16": 138_357_544,
     "transformer-7b": 6_738_415_616,
