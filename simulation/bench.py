@@ -238,9 +238,45 @@ def _plain_loop(schedule: Schedule, loss: Any, batches: Any, start: Any, rate: f
     return current
 
 
+def bench_accuracy() -> list[Row]:
+    """Errors of the predictions of printed rows, over those that did not help to predict, where targets were set."""
+    from simulation.predictions import TARGETS, summaries
+    from simulation.validate import predictions
+
+    found = []
+    for summary in summaries(predictions()):
+        if summary.system == "all" and (target := TARGETS.get(summary.check)):
+            errors = {"mean": (summary.mean_error, target.mean), "worst": (summary.worst_error, target.worst)}
+            found += [
+                row("simulation.accuracy", f"{summary.check}: {which} error", 100 * error, "%", f"<= {100 * limit:g}")
+                for which, (error, limit) in errors.items()
+                if limit is not None
+            ]
+    return found
+
+
+def bench_real_steps() -> list[Row]:
+    """Predicted against real steps of two processes here; no rows, and why, where a calibration is refused."""
+    from simulation.predictions import REAL, TARGETS
+    from simulation.validate import real_prediction
+
+    found = real_prediction()
+    if isinstance(found, str):
+        print(f"simulation.real_steps: not measured: {found}", file=sys.stderr)
+        return []
+    name, limit = "simulation.real_steps", TARGETS[REAL].worst
+    assert limit is not None
+    return [
+        row(name, f"error of the predicted step; {found.setting}", 100 * abs(found.error), "%", f"<= {100 * limit:g}"),
+        row(name, "real step", 1000 * found.printed, "ms", ""),
+    ]
+
+
 def rows() -> list[Row]:
-    """All of it, about half a minute."""
-    benches = (bench_async, bench_million, bench_closed_form, bench_trace, bench_replay)
+    """All of it, about a minute."""
+    benches = (
+        bench_async, bench_million, bench_closed_form, bench_trace, bench_replay, bench_accuracy, bench_real_steps,
+    )  # fmt: skip
     return [line for bench in benches for line in bench()]
 
 

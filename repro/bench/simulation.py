@@ -1,4 +1,5 @@
-"""``simulation.*`` and ``replay.*``: the simulator against SimPy, a plain loop, and bounds of time and memory.
+"""``simulation.*`` and ``replay.*``: the simulator against SimPy, a plain loop, bounds of time and memory, printed
+numbers, and real steps of this machine.
 
 ``simulation.bench`` measures, and says there what stands beside what; its rows are put on record here.
 """
@@ -8,7 +9,7 @@ from simulation import bench
 
 
 def measure() -> list[Measurement]:
-    """All rows of ``simulation.*`` and ``replay.*``, in about half a minute.
+    """All rows of ``simulation.*`` and ``replay.*``, in about a minute.
 
     Raises:
         simulation.errors.UserError: SimPy, the yardstick of the engines, is not installed.
