@@ -58,9 +58,11 @@ def test_a_retake_leaves_what_this_machine_does_not_measure(own_place):
 
 
 def test_every_study_on_record_has_its_minutes_and_its_hardware(root):
-    measured = studies.measure()
+    every = studies.measure()
+    measured = [m for m in every if m.benchmark == "workflow.paper"]
     folders = sorted(path.parent for path in (root / "results" / "paper").glob("*/*/runs.csv"))
-    assert {m.benchmark for m in measured} == {"workflow.paper"}
+    assert {m.quantity for m in every if m not in measured} == set(studies.BUDGETS_H)
+    assert sum(m.value for m in every if m not in measured) == pytest.approx(sum(m.value for m in measured) / 60)
     assert len({m.quantity for m in measured}) == len(folders)
     for m, folder in zip(measured, folders, strict=True):
         timing = read_csv(folder / "timing.csv")[1]
@@ -92,3 +94,12 @@ def test_the_soak_counts_its_kills_and_sees_a_number_that_differs(monkeypatch, t
     assert found["kills of a workflow under way"].met == "yes"
     same = found["files byte for byte the same, comparison included"]
     assert (same.value, same.target, same.met) == (1, ">= 2", "no")
+
+
+def test_every_study_of_scale_paper_is_in_one_budget(root):
+    names = [section.name for section in config.load(root / "config" / "paper.yaml").sections()]
+    for name in names:
+        of = [budget for budget, (begins, _) in studies.BUDGETS_H.items() if name.startswith(begins)]
+        assert len(of) == 1, name
+    for budget, (begins, _) in studies.BUDGETS_H.items():
+        assert all(any(name.startswith(begin) for name in names) for begin in begins), budget
