@@ -111,7 +111,8 @@ def figure(results: Results) -> Drawing:
             means = [t_interval(values)[0] for _, values in sorted(points.items())]
             stale = t_interval(list(results.values(arm_name(n, steps), "mean_staleness").values()))[0]
             label = f"{n:,}: {stale:.0f}" if steps == "full" else None
-            left.plot(sorted(points), means, style, color=COLOURS[number % len(COLOURS)], label=label)
+            width = 1.4 + 0.5 * (len(config.workers) - number)  # lines that coincide show behind each other
+            left.plot(sorted(points), means, style, color=COLOURS[number % len(COLOURS)], lw=width, label=label)
             data += [
                 {
                     "panel": "loss",
@@ -124,6 +125,7 @@ def figure(results: Results) -> Drawing:
                 for update, mean in zip(sorted(points), means, strict=True)
             ]
     left.set_yscale("log")
+    plain_ticks(left.yaxis, (0.1, 0.2, 0.5, 1, 2, 5, 10))
     left.set_xlabel("updates")
     left.set_ylabel("training loss")
     named = left.get_legend_handles_labels()
