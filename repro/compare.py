@@ -26,7 +26,7 @@ own null and may cite any row. The reason for a verdict that is no judgement sta
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -36,7 +36,7 @@ from repro.published import Published, stem_of
 
 __all__ = [
     "COLUMNS", "KINDS", "VERDICTS", "Answer", "Claim", "Model", "NotRun", "Row", "Value",
-    "complete", "counts", "judge", "read", "reason_beyond", "t_interval", "write",
+    "complete", "counts", "factor_interval", "judge", "read", "reason_beyond", "t_interval", "write",
 ]  # fmt: skip
 
 LEAST_SEEDS = 3  # for a value to count as reproduced
@@ -46,7 +46,8 @@ LEAST_SEEDS = 3  # for a value to count as reproduced
 class Value:
     """The paper's own quantity under its own protocol, one number a seed, in the printed unit.
 
-    ``id`` is the printed row's, or ``<row>.<which>`` for one of several answers to it.
+    ``id`` is the printed row's, or ``<row>.<which>`` for one of several answers to it. Sizes, times and other positive
+    numbers that vary ``by_factors`` have the geometric mean and the interval of their logarithms.
     """
 
     id: str
@@ -55,13 +56,15 @@ class Value:
     unit: str = ""
     departures: str = ""
     quantity: str | None = None
+    by_factors: bool = False
 
 
 @dataclass(frozen=True)
 class Claim:
     """What a paper says must show in ours: ``differences``, one a seed, all to one side of ``null``.
 
-    Differences are paired by seed; they may be ratios, with another null than zero. A printed number of the same
+    Differences are paired by seed; they may be ratios, with another null than zero, and vary ``by_factors`` as those of
+    a ``Value``. A printed number of the same
     quantity is shown and not judged: the printed row's own (``shows_printed``), or ``published``, made of several rows.
     """
 
@@ -75,6 +78,7 @@ class Claim:
     departures: str = ""
     shows_printed: bool = False
     published: float | None = None
+    by_factors: bool = False
 
     def __post_init__(self) -> None:
         if self.direction not in ("greater", "less"):
@@ -134,6 +138,23 @@ def t_interval(values: Sequence[float]) -> tuple[float, float | None, float | No
     return mean, mean - half, mean + half
 
 
+def factor_interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """Geometric mean and the 95 % t-interval of the logarithms, of positive numbers that vary by factors.
+
+    Raises:
+        ValueError: no values, or one that is not positive.
+    """
+    mean, low, high = t_interval([math.log(value) for value in values])
+    return math.exp(mean), None if low is None else math.exp(low), None if high is None else math.exp(high)
+
+
+Interval = Callable[[Sequence[float]], tuple[float, float | None, float | None]]
+
+
+def _interval(answer: Answer) -> Interval:
+    return factor_interval if isinstance(answer, Value | Claim) and answer.by_factors else t_interval
+
+
 def judge(
     answer: Answer,
     published: Mapping[str, Published],
@@ -162,24 +183,25 @@ def judge(
     ours = answer.differences if isinstance(answer, Claim) else answer.ours
     if not ours:
         return _not_run(name, printed, "no runs on record", answer.quantity)
+    interval, averaged = _interval(answer), "geometric mean" if _interval(answer) is factor_interval else ""
     own_data = "" if same_data else f"on {data or 'another data set'}"
     if isinstance(answer, Claim):
         verdict, reason = _claim_verdict(answer, printed)
         shown = (printed.value, printed.low, printed.high) if answer.shows_printed else (answer.published, None, None)
         side = f"claimed {'>' if answer.direction == 'greater' else '<'} {answer.null:g}"
-        kind, setting, unit = "claim", _words(answer.setting, own_data, side), answer.unit
+        kind, setting, unit = "claim", _words(answer.setting, averaged, own_data, side), answer.unit
     else:
         shown = (printed.value, printed.low, printed.high)
-        setting, unit = _words(answer.setting or printed.setting, own_data), printed.unit
+        setting, unit = _words(answer.setting or printed.setting, averaged, own_data), printed.unit
         if isinstance(answer, Model):
             printed, declared = _with_declared_band(answer, printed)
             kind, (verdict, reason) = "model", _model_verdict(ours, printed)
             setting = _words(setting, declared)
         elif same_data:
-            kind, (verdict, reason) = "value", _value_verdict(ours, printed)
+            kind, (verdict, reason) = "value", _value_verdict(ours, printed, interval)
         else:
             kind, verdict, reason = "claim", "not_judged", "the printed band holds for the paper's own data"
-    mean, low, high = t_interval(ours) if all(map(math.isfinite, ours)) else (None, None, None)
+    mean, low, high = interval(ours) if all(map(math.isfinite, ours)) else (None, None, None)
     return Row(
         name, printed.paper, printed.where, answer.quantity or printed.quantity, setting, unit, *shown,
         printed.confidence, mean, low, high, len(ours), kind, verdict, _words(answer.departures, reason),
@@ -233,13 +255,13 @@ def _printed(answer: Answer, published: Mapping[str, Published]) -> Published:
 Verdict = tuple[str, str]  # and the reason, where it is not a judgement
 
 
-def _value_verdict(ours: Sequence[float], printed: Published) -> Verdict:
+def _value_verdict(ours: Sequence[float], printed: Published, interval: Interval) -> Verdict:
     if withheld := _withheld(ours, printed):
         return withheld
     low, high = _band(printed)
-    if len(ours) >= LEAST_SEEDS and low <= t_interval(ours)[0] <= high:
+    if len(ours) >= LEAST_SEEDS and low <= interval(ours)[0] <= high:
         return "reproduced", ""
-    if _outside(ours, low, high) and len(ours) > 1:
+    if _outside(interval(ours), low, high) and len(ours) > 1:
         return "differs", ""
     return "undecided", "" if len(ours) >= LEAST_SEEDS else f"fewer than {LEAST_SEEDS} seeds"
 
@@ -248,9 +270,10 @@ def _model_verdict(ours: Sequence[float], printed: Published) -> Verdict:
     if withheld := _withheld(ours, printed):
         return withheld
     low, high = _band(printed)
-    if low <= t_interval(ours)[0] <= high:
+    found = t_interval(ours)
+    if low <= found[0] <= high:
         return "within", ""
-    return ("outside" if _outside(ours, low, high) else "undecided"), ""
+    return ("outside" if _outside(found, low, high) else "undecided"), ""
 
 
 def _with_declared_band(model: Model, printed: Published) -> tuple[Published, str]:
@@ -267,7 +290,7 @@ def _claim_verdict(claim: Claim, printed: Published) -> Verdict:
         return "not_judged", "what the paper says is unverified"
     if not all(map(math.isfinite, claim.differences)):
         return "undecided", "not all of ours are finite"
-    _, low, high = t_interval(claim.differences)
+    _, low, high = _interval(claim)(claim.differences)
     if low is None or high is None:
         return "undecided", "fewer than 2 seeds"
     below, above = high < claim.null, low > claim.null
@@ -295,9 +318,9 @@ def _band(printed: Published) -> tuple[float, float]:
     return low, high
 
 
-def _outside(ours: Sequence[float], band_low: float, band_high: float) -> bool:
+def _outside(ours: tuple[float, float | None, float | None], band_low: float, band_high: float) -> bool:
     """The whole interval, or the single number, lies on one side of the band."""
-    mean, low, high = t_interval(ours)
+    mean, low, high = ours
     return (mean if high is None else high) < band_low or (mean if low is None else low) > band_high
 
 

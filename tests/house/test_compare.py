@@ -62,6 +62,19 @@ def test_interval_of_equal_values_is_that_value(value: float, n: int) -> None:
     assert t_interval([value] * n) == (value, value, value)
 
 
+def test_interval_by_factors_is_that_of_the_logarithms_and_never_below_zero() -> None:
+    sizes = [0.5, 4.0, 27.0]
+    mean, low, high = compare.factor_interval(sizes)
+    logs = np.log(sizes)
+    expected = np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs)))
+    assert mean == pytest.approx(stats.gmean(sizes))
+    assert (low, high) == pytest.approx(tuple(expected))
+    assert t_interval(sizes)[1] < 0 < low
+    assert compare.factor_interval([3.0]) == (pytest.approx(3.0), None, None)
+    with pytest.raises(ValueError, match="domain"):
+        compare.factor_interval([1.0, 0.0])
+
+
 def test_interval_of_one_and_of_none() -> None:
     assert t_interval([3.0]) == (3.0, None, None)
     with pytest.raises(ValueError, match="at least one"):
@@ -198,6 +211,14 @@ def test_value_verdicts_follow_the_rule(ours: tuple[float, ...], one: float, oth
 )
 def test_claim_verdicts(differences: tuple[float, ...], expected: str) -> None:
     assert verdict(Claim("P-1.c", "gain", differences)) == expected
+
+
+def test_ratios_that_vary_by_factors_are_judged_by_their_logarithms() -> None:
+    ratios = (2.0, 40.0, 8.0)
+    assert verdict(Claim("P-1", "a ratio", ratios, null=0.1)) == "undecided"
+    row = judge(Claim("P-1", "a ratio", ratios, null=0.1, by_factors=True), PUBLISHED)
+    assert (row.verdict, row.ours) == ("holds", pytest.approx(stats.gmean(ratios)))
+    assert "geometric mean" in row.setting
 
 
 def test_claim_row_is_about_our_quantity() -> None:

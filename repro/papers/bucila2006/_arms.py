@@ -7,7 +7,7 @@ the validation cases, ``<task>.<method>`` are labelled pseudo-cases and ``<task>
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
@@ -85,7 +85,7 @@ class Choice(Options):
     ``most_components`` and ``rounds`` of EM bound the mixture of NBE.
     """
 
-    probabilities: tuple[float, ...] = Field(min_length=1)
+    probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(min_length=1)
     local_variances: tuple[PositiveFloat, ...] = Field(min_length=1)
     multiplier: int = Field(gt=0)
     most_components: int = Field(16, gt=0)
