@@ -13,6 +13,9 @@ from simulation.links import AlphaBeta, Link, Table, require, require_non_negati
 
 Confidence = Literal["transcribed", "secondary", "derived", "measured", "unverified"]
 
+WIDEST_SIGMA = 5.0
+_WIDE = "the mean would be more than 250,000 times the median"
+
 
 class Described:
     """Marks what the YAML reader reads: unknown keys are refused."""
@@ -136,6 +139,7 @@ class Lognormal(Described):
 
     def __post_init__(self) -> None:
         require_positive(sigma=self.sigma)
+        require(self.sigma <= WIDEST_SIGMA, f"sigma must be at most {WIDEST_SIGMA:g}, not {self.sigma:g}: {_WIDE}")
 
 
 @dataclass(frozen=True)
@@ -172,9 +176,9 @@ class Pauses(Described):
 
     def __post_init__(self) -> None:
         require(
-            0 < self.probability_per_step <= 1,
-            f"probability_per_step must lie in (0, 1], not {self.probability_per_step:g}; "
-            "leave pauses out if there are none",
+            0 < self.probability_per_step < 1,
+            f"probability_per_step must lie between 0 and 1, not {self.probability_per_step:g}; leave pauses out "
+            "if there are none, and make the step longer if there is one at every step",
         )
         require_positive(pause_s=self.pause_s)
 
@@ -222,7 +226,12 @@ class Cluster(Described):
         require(self.nodes >= 1, f"nodes must be 1 or more, not {self.nodes}")
         require(self.devices_per_node >= 1, f"devices_per_node must be 1 or more, not {self.devices_per_node}")
         require_non_negative(slowdown_sigma=self.slowdown_sigma)
+        require(
+            self.slowdown_sigma <= WIDEST_SIGMA,
+            f"slowdown_sigma must be at most {WIDEST_SIGMA:g}, not {self.slowdown_sigma:g}: {_WIDE}",
+        )
         require_positive(bucket_bytes=self.bucket_bytes)
+        self._check_tables()
         require(bool(self.links), "links is empty: describe at least one level of links")
         joined = math.prod(level.members for level in self.links)
         require(
@@ -230,6 +239,17 @@ class Cluster(Described):
             f"links join {' x '.join(str(level.members) for level in self.links)} = {joined} members, but "
             f"nodes x devices_per_node is {self.devices}: make the two agree",
         )
+
+    def _check_tables(self) -> None:
+        """One table for each operation and number of workers: of two, one would silently win."""
+        seen = set()
+        for table in self.measured_collectives:
+            key = (table.operation, table.workers)
+            require(
+                key not in seen,
+                f"measured_collectives has two tables of {table.operation} among {table.workers} workers: keep one",
+            )
+            seen.add(key)
 
     @property
     def devices(self) -> int:
@@ -276,6 +296,8 @@ class Cluster(Described):
 def resized(cluster: Cluster, nodes: int) -> Cluster:
     """The same cluster with another number of nodes: the outermost level grows or shrinks.
 
+    Where every node holds a parameter server, every node does afterwards.
+
     Raises:
         ValueError: when the inner levels do not divide the new number of devices.
     """
@@ -287,4 +309,7 @@ def resized(cluster: Cluster, nodes: int) -> Cluster:
         "choose another number of nodes",
     )
     outer = replace(cluster.links[-1], members=devices // inner)
-    return replace(cluster, nodes=nodes, links=(*cluster.links[:-1], outer))
+    servers = cluster.parameter_servers
+    if servers is not None and servers.count == cluster.nodes > 1:
+        servers = replace(servers, count=nodes)
+    return replace(cluster, nodes=nodes, links=(*cluster.links[:-1], outer), parameter_servers=servers)
