@@ -26,6 +26,7 @@ from simulation.cluster import Cluster, Device, Level, Lognormal, MeasuredCollec
 from simulation.description import write_yaml
 from simulation.errors import UserError
 from simulation.links import AlphaBeta, Table, fit_alpha_beta
+from simulation.output import check_output
 from simulation.processes import Place, free_cores, place_from_environment, refuse_oversubscription
 from simulation.timed_steps import batch_of, flat_gradients, model, step_flop, timed, training_step
 
@@ -172,8 +173,7 @@ def calibrate(
         UserError: see the module's first lines.
     """
     place = place_from_environment()
-    if not output.parent.is_dir():
-        raise UserError(f"{output}: its folder does not exist: make it first")
+    check_output(output)
     torch.set_num_threads(1)
     device, backend = _device(backend, place)
     dist.init_process_group(backend, timeout=timedelta(seconds=max(60.0, limit_s)))

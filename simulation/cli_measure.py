@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from simulation.errors import UserError
-from simulation.output import draw_to, write_text
+from simulation.output import check_figure, check_output, draw_to, write_text
 
 
 def fit(arguments: argparse.Namespace) -> None:
     """The command `fit`."""
+    check_output(arguments.output)
     if arguments.nccl_tests:
         _fit_nccl_tests(arguments)
         return
@@ -79,6 +80,7 @@ def _fit_nccl_tests(arguments: argparse.Namespace) -> None:
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """The command `calibrate`."""
+    check_output(arguments.output)
     if arguments.processes is not None:
         return _calibrate_here(arguments)
     from simulation.processes import place_from_environment
@@ -115,6 +117,8 @@ def _calibrate_here(arguments: argparse.Namespace) -> int:
 
 def validate(arguments: argparse.Namespace) -> None:
     """The command `validate`."""
+    check_output(arguments.csv)
+    check_figure(arguments.figure)
     from simulation import validate
     from simulation.predictions import REAL, as_records, summaries
     from simulation.unpredicted import unpredicted

@@ -91,7 +91,20 @@ def test_run_writes_its_schedule(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["--workers", "60"], "do not fill whole groups of 8"),
         (["--workers", "1024"], "lower workers or raise nodes"),
         (["--workers", "0"], "workers"),
-        (["--protocol", "AsyncSGD", "--workers", "8"], "has no parameter_servers"),
+        (["--workers", "8", "--updates", "100000000000"], "more than a schedule holds"),
+        (["--workers", "8", "--seed", "1"], "seed has no effect: nothing about"),
+        (
+            [
+                *("--protocol", "Codistillation", "--workers", "16", "--groups", "2"),
+                *("--interval-steps", "5", "--burn-in-steps", "5"),
+            ],
+            "burn_in_steps 5 has no effect",
+        ),
+        (
+            ["--protocol", "Codistillation", "--within", "LocalSGD", "--workers", "16", "--groups", "2"],
+            "LocalSGD within groups has an --interval-steps of its own",
+        ),
+        (["--protocol", "Codistillation", "--within", "Gossip"], "no such protocol inside a group"),
         (["--protocol", "Codistillation", "--workers", "8"], "needs --groups and --workers"),
         (
             ["--protocol", "Codistillation", "--workers", "64", "--groups", "3", "--interval-steps", "5"],
@@ -114,6 +127,69 @@ def test_run_refuses(capsys: pytest.CaptureFixture[str], options: list[str], sai
     assert said in mistake(capsys, *RUN, *options)
 
 
+def test_servers_are_asked_for_with_the_remedy_that_the_protocol_has(capsys: pytest.CaptureFixture[str]) -> None:
+    tpu = ["run", "--cluster", "tpu-v4-torus", "--workload", "resnet-50", "--workers", "8"]
+    said = mistake(capsys, *tpu, "--protocol", "AsyncSGD")
+    assert "has no parameter_servers, which AsyncSGD sends its gradients to: add them to its file\n" in said
+    assert "or use aggregation: allreduce" in mistake(capsys, *tpu, "--aggregation", "parameter_servers")
+
+
+@pytest.mark.parametrize(
+    "name", ["p100-ethernet", "dgx-a100", "dgx2h-infiniband", "h100-infiniband", "pascal-roce", "cloud-k80"]
+)
+def test_machines_with_a_network_offer_servers(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    asked = ["run", "--cluster", name, "--workload", "resnet-50", "--workers", "16", "--protocol", "AsyncSGD"]
+    assert json.loads(output(capsys, *asked, "--json"))["step_s"] > 0
+
+
+def test_outputs_that_cannot_be_written_are_refused_beforehand(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, folder, none = tmp_path / "s.yaml", tmp_path / "folder.svg", tmp_path / "none" / "x.svg"
+    sweep.write_text(SWEEP)
+    folder.mkdir()
+    monkeypatch.setattr("simulation.sweep.simulate", lambda *_: pytest.fail("played before its outputs were checked"))
+    monkeypatch.setattr("simulation.report.simulate", lambda *_: pytest.fail("played before its outputs were checked"))
+    commands = [
+        [*RUN, "--workers", "8", "--schedule"],
+        [*RUN, "--workers", "8", "--figure"],
+        ["trace", *RUN[1:], "--workers", "8", "--output"],
+        ["sweep", str(sweep), "--csv"],
+        ["sweep", str(sweep), "--csv", str(tmp_path / "kept.csv"), "--figure"],
+        ["fit", str(tmp_path / "table.csv"), "--workload", "resnet-50", "--output"],
+        ["validate", "--csv"],
+        ["validate", "--figure"],
+        ["calibrate", "--output"],
+    ]
+    for command in commands:
+        assert f"{folder}: is a folder" in mistake(capsys, *command, str(folder))
+        assert f"{none}: its folder does not exist" in mistake(capsys, *command, str(none))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.svg", "s.yaml"]
+
+
+def test_failures_that_leave_no_progress_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "failing.yaml"
+    shelf = output(capsys, "shelf", "p100-ethernet")
+    file.write_text(shelf + "failures: {per_node_hour: 9, checkpoint_interval_s: 600, checkpoint_s: 1, restart_s: 9}\n")
+    asked = ["run", "--cluster", str(file), "--workload", "resnet-50", "--workers", "352", "--updates", "20000"]
+    assert "failures.checkpoint_interval_s: a group fails every 9.09 s" in mistake(capsys, *asked)
+    file.write_text(shelf + "failures: {per_node_hour: 9e9, checkpoint_interval_s: 1, checkpoint_s: 1, restart_s: 9}\n")
+    assert "failures.per_node_hour: a worker fails" in mistake(capsys, *asked, "--protocol", "AsyncSGD")
+
+
+def test_what_failures_cost_a_long_run_is_said_though_none_came(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["run", "--cluster", "h100-infiniband", "--workload", "transformer-7b", "--workers", "1024"]
+    said = output(capsys, *asked)
+    assert "between failures" in said
+    assert "between checkpoints" in said
+    assert "of a long run, in closed form: one every 48.8 h, a checkpoint every 30 min; Young's interval" in said
+    found = json.loads(output(capsys, *asked, "--json"))["failures"]
+    # Half an interval lost and a restart at each failure; writing 30 s of every 1830 s.
+    assert found["time_share"] == pytest.approx(30 / 1830 + (900 + 300) / 175781, rel=0.01)
+    assert found["young_interval_s"] == pytest.approx((2 * 30 * 3600 / (1.6e-4 * 128)) ** 0.5)
+    assert "no checkpoint counts" in output(capsys, *asked, "--protocol", "AsyncSGD", "--updates", "3000")
+
+
 def test_a_protocol_file_takes_no_options_beside_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("{kind: SyncSGD, workers: 8}")
@@ -121,6 +197,10 @@ def test_a_protocol_file_takes_no_options_beside_it(capsys: pytest.CaptureFixtur
     assert "--workers has no effect" in mistake(capsys, *RUN, "--protocol", str(file), "--workers", "8")
     file.write_text("{kind: SyncSGD, wrokers: 8}")
     assert f"{file}.wrokers" in mistake(capsys, *RUN, "--protocol", str(file))
+    file.write_text("{kind: Codistillation, groups: '2', interval_steps: 5, within: {kind: SyncSGD, workers: 8}}")
+    assert f"{file}: Codistillation.groups: '2' must be a whole number" in mistake(
+        capsys, *RUN, "--protocol", str(file)
+    )
 
 
 def test_trace_holds_slices_of_a_sample_of_workers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -131,6 +211,7 @@ def test_trace_holds_slices_of_a_sample_of_workers(capsys: pytest.CaptureFixture
     slices = [e for e in events if e["ph"] == "X"]
     assert len({e["tid"] for e in slices}) == 4
     assert all(e["dur"] > 0 for e in slices)
+    assert "a group has only 16 workers" in mistake(capsys, *asked, "--sample", "17")
     assert "draw one worker or more" in mistake(capsys, *asked, "--sample", "0")
 
 
@@ -190,12 +271,19 @@ def test_sweep_gives_a_table_and_a_figure(capsys: pytest.CaptureFixture[str], tm
     [
         ("workers: [8, 16]", "workers: []", "at least one entry"),
         ("workers: [8, 16]", "workers: [8, 8]", "different numbers"),
-        ("workers: [8, 16]", "workers: [7]", "groups: 2 does not divide 7"),
+        ("workers: [8, 16]", "workers: [7]", "protocols.1.groups: 2 does not divide 7"),
+        ("groups: 2", "groups: '2'", "protocols.1.groups: '2' must be a whole number"),
+        ("updates: 30", "updates: 0", "updates must be 1 or more, not 0"),
+        ("updates: 30", "batch_per_worker_examples: 0", "batch_per_worker_examples must be 1 or more, not 0"),
+        ("updates: 30", "engine: simpy", "engine: Input should be"),
+        ("updates: 30", "seed: 3", "seed has no effect"),
+        ("p100-ethernet", "nope", "cluster: nope: no such file"),
+        ("interval_steps: 5", "interval_steps: 5, burn_in_steps: 2", "protocols.1: burn_in_steps 2 has no effect"),
         ("updates: 30", "update: 30", "did you mean updates?"),
         ("kind: SyncSGD}\n  -", "kind: SyncSGD, workers: 8}\n  -", "leave workers out"),
         ("kind: SyncSGD}\n  -", "kind: Sync}\n  -", "unknown 'Sync'"),
         ("name: pair", "name: sync", "two are called 'sync'"),
-        ("interval_steps: 5", "interval_steps: 100", "the run ends at 30"),
+        ("interval_steps: 5", "interval_steps: 100", "protocols.1, 8 workers: Codistillation: the first"),
         (", within: {kind: SyncSGD}", "", "within: describe"),
         ("resnet-50", "resnet-5", "did you mean resnet-50?"),
     ],
@@ -204,7 +292,9 @@ def test_sweep_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path, old: 
     file = tmp_path / "s.yaml"
     assert old in SWEEP
     file.write_text(SWEEP.replace(old, new))
-    assert said in mistake(capsys, "sweep", str(file))
+    found = mistake(capsys, "sweep", str(file))
+    assert f"error: {file}" in found
+    assert said in found
 
 
 def test_a_sweep_finds_files_beside_it_and_grows_the_cluster(
