@@ -100,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--workload", help="needed for --output: whose bytes and FLOP were measured")
     fit.add_argument("--nccl-tests", action="store_true", help="the table is the output of all_reduce_perf")
     fit.add_argument("--workers", type=int, help="ranks of an nccl-tests run without '# Rank' lines")
-    fit.add_argument("--output", type=_path, help="write a cluster that gives the law back")
+    fit.add_argument("--into", help="with --nccl-tests and --output: the cluster measured (shelf or YAML file)")
+    fit.add_argument("--output", type=_path, help="write a cluster that gives the law (or the table) back")
     fit.add_argument("--json", action="store_true")
     fit.set_defaults(do="simulation.cli_measure:fit")
 

@@ -77,9 +77,9 @@ class Level(Described):
 
 @dataclass(frozen=True)
 class MeasuredCollective(Described):
-    """Measured seconds of one collective among so many workers, as nccl-tests prints them."""
+    """Measured seconds of all-reduces among so many workers, as nccl-tests prints them."""
 
-    operation: Literal["all_reduce", "all_gather", "broadcast"]
+    operation: Literal["all_reduce"]  # no protocol is priced by tables of others
     workers: int
     bytes: tuple[float, ...]
     seconds_measured: tuple[float, ...]
@@ -291,6 +291,17 @@ class Cluster(Described):
     def nodes_of(self, workers: int) -> int:
         """Nodes that so many workers occupy."""
         return math.ceil(workers / self.devices_per_node)
+
+
+def with_table(cluster: Cluster, table: MeasuredCollective) -> Cluster:
+    """The cluster with a measured table, in place of one of the same operation and workers.
+
+    Raises:
+        ValueError: the cluster has too few devices, or the workers leave a group partly filled.
+    """
+    cluster.shape(table.workers)
+    others = (m for m in cluster.measured_collectives if (m.operation, m.workers) != (table.operation, table.workers))
+    return replace(cluster, measured_collectives=(*others, table))
 
 
 def resized(cluster: Cluster, nodes: int) -> Cluster:

@@ -186,8 +186,15 @@ def _report(
         statistics=statistics(schedule, priced.timing),
         price_per_hour_usd=None if price is None else price * protocol.total_workers,
         failures=failures,
-        notes=(*priced.notes, *_not_met(failures, elapsed_s)),
+        notes=(*priced.notes, *_measured_instead(cluster, priced), *_not_met(failures, elapsed_s)),
     )
+
+
+def _measured_instead(cluster: Cluster, priced: Cost) -> list[str]:
+    """Which part of the description a measured table makes void."""
+    if priced.all_reduce != "measured table" or cluster.all_reduce == "fastest":
+        return []
+    return [f"all-reduces take as long as the measured table says; all_reduce: {cluster.all_reduce} only counts bytes"]
 
 
 def _not_met(failures: FailureCost | None, elapsed_s: float) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from simulation.cli import main
+from simulation.description import load_cluster
 from simulation.schedule import Schedule
 
 RUN = ["run", "--cluster", "p100-ethernet", "--workload", "resnet-50"]
@@ -322,12 +323,39 @@ def test_fit_reports_law_and_error_and_writes_a_cluster(capsys: pytest.CaptureFi
 def test_fit_reads_nccl_tests(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     rows = [(1024 * 4**k, 10.0 + 1024 * 4**k / 1e4) for k in range(6)]
-    lines = (f"{b} {b // 4} float sum -1 {t} {b / t / 1e3:.2f} 0.00 0 {t} 0.00 0.00 0" for b, t in rows)
+    rates = {b: f"{t} {b / t / 1e3:.2f} {1.5 * b / t / 1e3:.2f} 0" for b, t in rows}  # busbw of four ranks
+    lines = (f"{b} {b // 4} float sum -1 {rates[b]} {rates[b]}" for b, _ in rows)
     log.write_text("\n".join(lines))
     found = json.loads(output(capsys, "fit", str(log), "--nccl-tests", "--workers", "4", "--json"))
     assert found["latency_s"] == pytest.approx(10e-6, rel=1e-3)
     assert found["bandwidth_bytes_per_s"] == pytest.approx(1e10, rel=1e-3)
     assert "--batch has no effect" in mistake(capsys, "fit", str(log), "--nccl-tests", "--batch", "4")
+    mine = tmp_path / "mine.yaml"
+    asked = ["fit", str(log), "--nccl-tests", "--workers", "4", "--output", str(mine)]
+    assert "belong together" in mistake(capsys, *asked)
+    assert "2 devices" not in output(capsys, *asked, "--into", "p100-ethernet")
+    said = output(capsys, "run", "--cluster", str(mine), "--workload", "resnet-50", "--workers", "4")
+    assert "all-reduces take as long as the measured table says" in said
+    assert load_cluster(str(mine)).measured_collectives[0].seconds_measured == tuple(found["seconds_measured"])
+    asked[4] = "16"
+    log.write_text(log.read_text().replace("-1", "0"))
+    assert "an all-reduce among 16 ranks" in mistake(capsys, *asked, "--into", "p100-ethernet")
+    asked[4] = "4"
+    assert "4 workers need 4 devices" in mistake(capsys, *asked, "--into", "laptop-two-cores")
+
+
+def test_a_useless_fit_writes_nothing_and_tables_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    table, cluster = tmp_path / "t.csv", tmp_path / "fitted.yaml"
+    table.write_text("workers,step_s\n1,4\n2,2\n4,1\n8,0.5\n")
+    assert "warning: useless" in output(capsys, "fit", str(table))
+    asked = ["fit", str(table), "--workload", "resnet-50", "--output", str(cluster)]
+    assert f"{table}: the law misses the data" in mistake(capsys, *asked)
+    assert not cluster.exists()
+    table.write_text("workers,step_s\n1,1\n2,1\n4,1\n")
+    assert "per_client_s               0.25 at most" in output(capsys, "fit", str(table))
+    table.write_text("workers,step_s\n1,4\n2,2\n")
+    assert f"{table}: 2 different worker counts" in mistake(capsys, "fit", str(table))
+    assert "--batch 0: give one example" in mistake(capsys, "fit", str(table), "--batch", "0")
 
 
 def test_validate_shows_met_and_missed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
