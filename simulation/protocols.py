@@ -24,7 +24,7 @@ Exchange = Literal["checkpoints", "predictions"]
 Pickup = Literal["wait", "latest"]
 
 
-class _Filled:
+class Counted:
     """What every protocol offers to a sweep, which gives worker counts instead of the description."""
 
     @classmethod
@@ -34,7 +34,7 @@ class _Filled:
 
 
 @dataclass(frozen=True)
-class SyncSGD(_Filled):
+class SyncSGD(Counted):
     """Every worker computes one gradient on the same version; their mean makes the next one.
 
     `aggregation`: "allreduce" among the workers, or push to and pull from "parameter_servers".
@@ -58,7 +58,7 @@ class SyncSGD(_Filled):
 
 
 @dataclass(frozen=True)
-class BackupWorkers(_Filled):
+class BackupWorkers(Counted):
     """Synchronous SGD over parameter servers that takes the first `workers` of `workers + backups` gradients.
 
     `late="abort"`: the rest drop their gradient when the step closes and begin the next with everyone.
@@ -93,7 +93,7 @@ class BackupWorkers(_Filled):
 
 
 @dataclass(frozen=True)
-class AsyncSGD(_Filled):
+class AsyncSGD(Counted):
     """Each worker pushes a gradient, reads the weights right after its own update, and goes on."""
 
     workers: int
@@ -112,7 +112,7 @@ class AsyncSGD(_Filled):
 
 
 @dataclass(frozen=True)
-class StaleSynchronous(_Filled):
+class StaleSynchronous(Counted):
     """Asynchronous, but nobody begins a step more than `bound_steps` ahead of the slowest worker's count.
 
     A worker that has done c steps begins the next once every worker has done at least c - bound_steps.
@@ -136,7 +136,7 @@ class StaleSynchronous(_Filled):
 
 
 @dataclass(frozen=True)
-class LocalSGD(_Filled):
+class LocalSGD(Counted):
     """Each worker takes `interval_steps` steps of its own, then all weights are averaged: one update.
 
     `momentum` at an averaging: every worker may "keep" its own buffer, "reset" it to zero, or "average" the
@@ -170,7 +170,7 @@ Within = SyncSGD | BackupWorkers | AsyncSGD | StaleSynchronous | LocalSGD
 
 
 @dataclass(frozen=True)
-class Codistillation(_Filled):
+class Codistillation(Counted):
     """`groups` copies of one model, each trained `within` itself and taught by the others.
 
     Steps are updates of a group's weights (local steps under LocalSGD). A *boundary* is a multiple of
