@@ -10,12 +10,12 @@ from typing import Any
 from simulation.cli import protocol_options
 from simulation.errors import UserError
 from simulation.output import check_figure, check_output, draw_to, write_text
+from simulation.protocols import PROTOCOLS, check_burn_in, from_dict, with_workers
 
 
 def protocol_of(arguments: argparse.Namespace) -> Any:
     """The protocol that options or a file describe; an option it does not take is refused by name."""
     from simulation.description import read_yaml
-    from simulation.protocols import PROTOCOLS, check_burn_in, from_dict
 
     given = {k: getattr(arguments, k) for k in protocol_options() if getattr(arguments, k) is not None}
     if arguments.protocol not in PROTOCOLS:
@@ -42,8 +42,6 @@ def _names(protocol: type[Any]) -> list[str]:
 
 def _with_groups(kind: str, inside: str, given: dict[str, Any]) -> Any:
     """A protocol of groups from options: those it does not take itself go to the protocol inside them."""
-    from simulation.protocols import PROTOCOLS, from_dict, with_workers
-
     own = _names(PROTOCOLS[kind])
     if inside not in PROTOCOLS or "within" in _names(PROTOCOLS[inside]):
         can = (name for name, protocol in PROTOCOLS.items() if "within" not in _names(protocol))
@@ -77,15 +75,13 @@ def _play(arguments: argparse.Namespace) -> Any:
             cluster = resized(cluster, arguments.nodes)
         except ValueError as error:
             raise UserError(f"--nodes: {error}") from None
-    return simulate(
-        cluster,
-        workload,
-        protocol_of(arguments),
-        arguments.updates,
-        arguments.seed,
-        arguments.engine,
-        arguments.batch,
-    )
+    protocol = protocol_of(arguments)
+    options = (arguments.updates, arguments.seed, arguments.engine, arguments.batch)
+    try:
+        return simulate(cluster, workload, protocol, *options)
+    except UserError as error:
+        where = "" if arguments.protocol in PROTOCOLS else f"{arguments.protocol}: "
+        raise UserError(f"{where}{error}") from None
 
 
 def run(arguments: argparse.Namespace) -> None:

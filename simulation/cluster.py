@@ -17,6 +17,19 @@ WIDEST_SIGMA = 5.0
 _WIDE = "the mean would be more than 250,000 times the median"
 
 
+SHORTEST_S = 1e-9
+LONGEST_S = 3.6e7
+"""Durations are played in whole nanoseconds, and beyond 417 days not at all."""
+
+
+def _require_playable(**values: float) -> None:
+    for key, value in values.items():
+        require(
+            value == 0 or SHORTEST_S <= value <= LONGEST_S,
+            f"{key} must lie between {SHORTEST_S:g} and {LONGEST_S:g} s, not {value:g}",
+        )
+
+
 class Described:
     """Marks what the YAML reader reads: unknown keys are refused."""
 
@@ -181,6 +194,7 @@ class Pauses(Described):
             "if there are none, and make the step longer if there is one at every step",
         )
         require_positive(pause_s=self.pause_s)
+        _require_playable(pause_s=self.pause_s)
 
 
 @dataclass(frozen=True)
@@ -195,6 +209,11 @@ class Failures(Described):
     def __post_init__(self) -> None:
         require_positive(per_node_hour=self.per_node_hour, checkpoint_interval_s=self.checkpoint_interval_s)
         require_non_negative(checkpoint_s=self.checkpoint_s, restart_s=self.restart_s)
+        _require_playable(checkpoint_s=self.checkpoint_s, restart_s=self.restart_s)
+        require(
+            self.checkpoint_interval_s >= SHORTEST_S,
+            f"checkpoint_interval_s must be {SHORTEST_S:g} or more, not {self.checkpoint_interval_s:g}",
+        )
 
 
 @dataclass(frozen=True)

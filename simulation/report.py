@@ -101,10 +101,16 @@ def check(
     try:
         priced = cost(cluster, workload, protocol, batch_per_worker_examples)
     except OverflowError:
-        raise UserError(f"{workload.name} on {cluster.name}: a step would never end: check the units") from None
+        raise UserError(f"{workload.name} on {cluster.name}: a step would never end: check units and batch") from None
+    except UserError as error:
+        where = f"{workload.name} on {cluster.name}: " if str(error).startswith("timing.") else ""
+        raise UserError(f"{where}{error}") from None
     wanted = default_updates(protocol) if updates is None else updates
     check_run_length(protocol, wanted)
-    check_progress(protocol, priced.timing, wanted)
+    try:
+        check_progress(protocol, priced.timing, wanted)
+    except UserError as error:
+        raise UserError(f"cluster {cluster.name!r}: {error}") from None
     if seed is not None and not _random(protocol, priced.timing):
         raise UserError(f"seed has no effect: nothing about {cluster.name!r} is drawn at random; leave it out")
     return priced, wanted

@@ -45,6 +45,7 @@ COLUMNS = (
     "dropped_gradients",
     "lost_updates",
     "lost_share",
+    "failures_time_share",
     "price_per_hour_usd",
 )
 
@@ -185,6 +186,7 @@ def rows_of(results: list[tuple[str, int, Report]]) -> list[dict[str, Any]]:
                 "dropped_gradients": found.dropped_gradients,
                 "lost_updates": found.lost_updates,
                 "lost_share": found.lost_share,
+                "failures_time_share": "" if report.failures is None else report.failures.time_share,
                 "price_per_hour_usd": "" if report.price_per_hour_usd is None else report.price_per_hour_usd,
             }
         )

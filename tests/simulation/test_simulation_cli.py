@@ -93,6 +93,7 @@ def test_run_writes_its_schedule(capsys: pytest.CaptureFixture[str], tmp_path: P
         (["--workers", "1024"], "lower workers or raise nodes"),
         (["--workers", "0"], "workers"),
         (["--workers", "8", "--updates", "100000000000"], "more than a schedule holds"),
+        (["--workers", "8", "--batch", "1" + 22 * "0"], "s a gradient: longer than 417 days"),
         (["--workers", "8", "--seed", "1"], "seed has no effect: nothing about"),
         (
             [
@@ -173,7 +174,7 @@ def test_failures_that_leave_no_progress_are_refused(capsys: pytest.CaptureFixtu
     shelf = output(capsys, "shelf", "p100-ethernet")
     file.write_text(shelf + "failures: {per_node_hour: 9, checkpoint_interval_s: 600, checkpoint_s: 1, restart_s: 9}\n")
     asked = ["run", "--cluster", str(file), "--workload", "resnet-50", "--workers", "352", "--updates", "20000"]
-    assert "failures.checkpoint_interval_s: a group fails every 9.09 s" in mistake(capsys, *asked)
+    assert "50 Gbit Ethernet': failures.checkpoint_interval_s: a group fails every 9.09 s" in mistake(capsys, *asked)
     file.write_text(shelf + "failures: {per_node_hour: 9e9, checkpoint_interval_s: 1, checkpoint_s: 1, restart_s: 9}\n")
     assert "failures.per_node_hour: a worker fails" in mistake(capsys, *asked, "--protocol", "AsyncSGD")
 
@@ -198,6 +199,12 @@ def test_a_protocol_file_takes_no_options_beside_it(capsys: pytest.CaptureFixtur
     assert "--workers has no effect" in mistake(capsys, *RUN, "--protocol", str(file), "--workers", "8")
     file.write_text("{kind: SyncSGD, wrokers: 8}")
     assert f"{file}.wrokers" in mistake(capsys, *RUN, "--protocol", str(file))
+    file.write_text(
+        "{kind: Codistillation, groups: 2, interval_steps: 500, within: {kind: SyncSGD, workers: 8}}", encoding="utf-8"
+    )
+    assert f"{file}: Codistillation: the first teachers come at" in mistake(
+        capsys, *RUN, "--protocol", str(file), "--updates", "100"
+    )
     file.write_text("{kind: Codistillation, groups: '2', interval_steps: 5, within: {kind: SyncSGD, workers: 8}}")
     assert f"{file}: Codistillation.groups: '2' must be a whole number" in mistake(
         capsys, *RUN, "--protocol", str(file)
