@@ -74,8 +74,13 @@ def _branches(kind: Any) -> list[Any]:
     return [] if kind is type(None) else [kind]
 
 
+def _names(kind: Any) -> list[str]:
+    """Fields of a dataclass, or of a model of pydantic's; none of anything else."""
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else list(getattr(kind, "model_fields", ()))
+
+
 def _keys_beside(kind: Any, loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the dataclass takes in which the last of ``loc`` was found, in its order."""
+    """The keys that the description takes in which the last of ``loc`` was found, in its order."""
     kinds = _branches(kind)
     for part in loc[:-1]:
         if any(getattr(k, "__name__", "") == part for k in kinds):  # which member of a union was meant
@@ -83,8 +88,8 @@ def _keys_beside(kind: Any, loc: tuple[str | int, ...]) -> list[str]:
         elif isinstance(part, int):
             kinds = [b for k in kinds if get_args(k) for b in _branches(get_args(k)[0])]
         else:
-            kinds = [b for k in kinds if is_dataclass(k) for b in _branches(get_type_hints(k).get(part))]
-    return [field.name for k in kinds if is_dataclass(k) for field in fields(k)]
+            kinds = [b for k in kinds if part in _names(k) for b in _branches(get_type_hints(k)[part])]
+    return [name for k in kinds for name in _names(k)]
 
 
 def _one_line(error: ValidationError, kind: Any) -> str:

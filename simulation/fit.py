@@ -249,7 +249,7 @@ def read_table(path: Path, batch_per_worker_examples: int | None = None) -> tupl
         try:
             n, value = int(row["workers"]), float(row[measured[0]])
         except (TypeError, ValueError):
-            raise UserError(f"{path}, line {number}: workers and {measured[0]} must be numbers") from None
+            raise UserError(f"{path}, line {number}: workers must be a whole number, {measured[0]} a number") from None
         if n > LARGEST:
             raise UserError(f"{path}, line {number}: more than {LARGEST:g} workers: correct the table")
         if n < 1 or not (math.isfinite(value) and value > 0):

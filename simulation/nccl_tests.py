@@ -39,6 +39,8 @@ def read_nccl_tests(path: Path, workers: int | None = None) -> MeasuredCollectiv
     for line in lines:
         if (program := _PROGRAM.match(line)) and not program.group(1).startswith("all_reduce"):
             raise UserError(f"{path}: output of {program.group(1)}: only all-reduces are used, give all_reduce_perf's")
+    if not any(_DATA.match(line) for line in lines):
+        raise UserError(f"{path}: no lines of measurements: give all_reduce_perf's output")
     ranks = _ranks(path, lines, workers)
     seconds: dict[float, float] = {}
     for number, line in enumerate(lines, 1):
@@ -47,9 +49,7 @@ def read_nccl_tests(path: Path, workers: int | None = None) -> MeasuredCollectiv
             if n_bytes > 0:
                 seconds[n_bytes] = time_s
     if len(seconds) < 2:
-        raise UserError(
-            f"{path}: {len(seconds)} lines of measurements: give all_reduce_perf's output over several sizes"
-        )
+        raise UserError(f"{path}: measurements of one size: give all_reduce_perf's output over several")
     sizes = tuple(sorted(seconds))
     return MeasuredCollective(
         "all_reduce", ranks, sizes, tuple(seconds[size] for size in sizes), f"nccl-tests output {path.name}"

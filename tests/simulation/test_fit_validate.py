@@ -136,7 +136,7 @@ def test_tables_are_read_with_either_column(tmp_path: Path) -> None:
         ("workers,step_s,examples_per_s\n1,1,1\n", None, "give workers and one of"),
         ("workers,examples_per_s\n1,1\n", None, "give --batch"),
         ("workers,step_s\n1,1\n", 32, "--batch has no effect"),
-        ("workers,step_s\n1,fast\n", None, "line 2: workers and step_s must be numbers"),
+        ("workers,step_s\n1,fast\n", None, "line 2: workers must be a whole number, step_s a number"),
         ("workers,step_s\n1,1\n2\n", None, "line 3: "),
         ("workers,step_s\n0,1\n", None, "must be above zero"),
         ("workers,step_s\n1,inf\n", None, "line 2: workers and step_s must be above zero"),
@@ -220,7 +220,7 @@ def test_the_number_of_ranks_is_told_once(tmp_path: Path) -> None:
         (NCCL_HEAD + NCCL_NEW.replace("20.97      0", "20.97      7"), "line 10: 7 and 0 values came out wrong"),
         (NCCL_HEAD + NCCL_NEW.replace("  50.00", "    nan"), "line 10: time nan us is not above zero"),
         (NCCL_HEAD.replace("#  Rank  1", "#") + NCCL_NEW, "a run of one rank"),
-        (NCCL_HEAD, "0 lines of measurements"),
+        (NCCL_HEAD, "no lines of measurements"),
         (
             NCCL_HEAD + NCCL_NEW.replace("20.97", "22.51"),
             "line 10: 1.04858e.06 bytes in 50 us is not 22.51 GB/s",
