@@ -16,7 +16,6 @@ Confidence = Literal["transcribed", "secondary", "derived", "measured", "unverif
 WIDEST_SIGMA = 5.0
 _WIDE = "the mean would be more than 250,000 times the median"
 
-
 SHORTEST_S = 1e-9
 LONGEST_S = 3.6e7
 """Durations are played in whole nanoseconds, and beyond 417 days not at all."""

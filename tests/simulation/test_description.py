@@ -137,6 +137,7 @@ CLUSTER_MISTAKES = [
     ("failures.checkpoint_interval_s", 0, "checkpoint_interval_s must be above zero"),
     ("straggler.sigma", 50, "straggler: sigma must be at most 5"),
     ("slowdown_sigma", 50, "slowdown_sigma must be at most 5"),
+    ("measured_collectives.0.operation", "all_gather", "operation: Input should be 'all_reduce' (it is 'all_gather')"),
     ("measured_collectives.0.workers", 1, "workers must be 2 or more"),
     ("measured_collectives", CLUSTER["measured_collectives"] * 2, "two tables of all_reduce among 8 workers"),
     ("measured_collectives.0.bytes", ..., "measured_collectives.0.bytes: missing"),

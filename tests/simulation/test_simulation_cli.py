@@ -169,6 +169,22 @@ def test_outputs_that_cannot_be_written_are_refused_beforehand(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.svg", "s.yaml"]
 
 
+def test_a_full_disk_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device", "it")
+
+    monkeypatch.setattr("simulation.schedule.save_file", full)
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    assert "it: No space left" in mistake(capsys, *RUN, "--workers", "8", "--schedule", str(tmp_path / "s"))
+    asked = ["fit", str(tmp_path / "t.csv"), "--workload", "resnet-50", "--output", str(tmp_path / "fitted.yaml")]
+    with (tmp_path / "t.csv").open("w") as file:
+        file.write("workers,step_s\n1,1\n2,1.1\n4,1.2\n")
+    assert "fitted.yaml: cannot be written (No space left on device)" in mistake(capsys, *asked)
+    assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+
+
 def test_failures_that_leave_no_progress_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "failing.yaml"
     shelf = output(capsys, "shelf", "p100-ethernet")
