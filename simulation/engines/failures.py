@@ -43,11 +43,16 @@ def _round_ns(protocol: Protocol, timing: Timing) -> float:
     return max(1.0, what.gradients * waited + what.service_ns + what.overhead_ns)
 
 
-def _safe_updates(protocol: Protocol, timing: Timing, round_ns: float) -> float:
-    """Updates between two safe points, infinitely many where there are none."""
+def _safe_updates(protocol: Protocol, timing: Timing, round_ns: float) -> tuple[float, int]:
+    """Updates between two safe points, infinitely many where there are none, and what writing the latter takes.
+
+    A snapshot published before a checkpoint is due takes its place, and the group does not wait for its writing.
+    """
     interval = timing.checkpoint_interval_ns
     updates = float(max(1, ceil(interval / round_ns))) if interval else float("inf")
-    return min(updates, protocol.interval_updates) if isinstance(protocol, Codistillation) else updates
+    if isinstance(protocol, Codistillation) and protocol.interval_updates <= updates:
+        return protocol.interval_updates, 0
+    return updates, timing.checkpoint_write_ns
 
 
 def _cycle_ns(timing: Timing) -> float:
@@ -79,7 +84,7 @@ def check_progress(protocol: Protocol, timing: Timing, updates: int) -> None:
         return
     between = HOUR_NS / timing.failures_per_hour
     round_ns = _round_ns(protocol, timing)
-    safe = min(_safe_updates(protocol, timing, round_ns), updates) * round_ns
+    safe = min(_safe_updates(protocol, timing, round_ns)[0], updates) * round_ns
     if safe > log(MOST_ATTEMPTS) * between:
         raise UserError(
             f"failures.checkpoint_interval_s: a group fails every {between / 1e9:.3g} s on the mean and needs "
@@ -99,11 +104,12 @@ def failure_cost(protocol: Protocol, timing: Timing) -> FailureCost | None:
         return FailureCost(between / 1e9, _lost_share(cycle, cycle, between, restart), None, None)
     between = HOUR_NS / timing.failures_per_hour
     round_ns = _round_ns(protocol, timing)
-    useful = _safe_updates(protocol, timing, round_ns) * round_ns
+    updates, write_ns = _safe_updates(protocol, timing, round_ns)
+    useful = updates * round_ns
     interval, write = timing.checkpoint_interval_ns, timing.checkpoint_write_ns
     return FailureCost(
         between / 1e9,
-        _lost_share(useful, useful + write, between, timing.restart_ns),
+        _lost_share(useful, useful + write_ns, between, timing.restart_ns),
         interval / 1e9 if interval else None,
         young_interval_ns(write, timing.failures_per_hour) / 1e9 if write else None,
     )

@@ -299,6 +299,21 @@ def test_failures_repeat_lost_updates_and_young_is_near_the_best():
         assert hours(best * factor).updates.time_ns[-1] > s.updates.time_ns[-1]
 
 
+def test_published_snapshots_stand_in_for_checkpoints():
+    timing = Timing(
+        Constant(1e9),
+        failures_per_hour=6.0,
+        restart_ns=10**10,
+        checkpoint_interval_ns=10**18,
+        checkpoint_write_ns=2 * 10**9,
+    )
+    pair = Codistillation(2, SyncSGD(1), 50, pickup="latest")
+    s = run(pair, timing, 20_000, seed=3)
+    share = 1 - 20_000 * 1e9 / np.mean([s.updates.time_ns[rows][-1] for rows in s.group_slices()])
+    assert share == pytest.approx(failure_cost(pair, timing).time_share, rel=0.2)
+    assert failure_cost(SyncSGD(2), timing).time_share == 1.0
+
+
 @pytest.mark.parametrize("protocol", [AsyncSGD(8), StaleSynchronous(8, 2)])
 def test_a_failed_worker_loses_one_gradient_and_rejoins(protocol):
     timing = Timing(ShiftedExponential(8e8, 2e8), failures_per_hour=100.0, restart_ns=30 * 10**9)
