@@ -26,6 +26,7 @@ from simulation.cluster import Cluster, Device, Level, Lognormal, MeasuredCollec
 from simulation.description import write_yaml
 from simulation.errors import UserError
 from simulation.links import AlphaBeta, Table, fit_alpha_beta
+from simulation.output import check_output
 from simulation.processes import Place, free_cores, place_from_environment, refuse_oversubscription
 from simulation.timed_steps import batch_of, flat_gradients, model, step_flop, timed, training_step
 
@@ -43,7 +44,6 @@ class Calibration:
     alpha_beta_worst_error: float
     table_held_out_mean_error: float
     table_held_out_worst_error: float
-    free_cores: float
     seconds: float
 
 
@@ -111,12 +111,7 @@ def measure(place: Place, device: torch.device, largest_bytes: float, limit_s: f
         line = fit_alpha_beta(table.bytes, table.seconds_measured)
     except ValueError as error:
         raise UserError(f"all-reduce: {error} (--largest-mb), on a quiet machine") from None
-    held = [
-        kept.seconds(b) / s - 1
-        for first in (1, 2)
-        for kept, points in [table.without_every_other(first)]
-        for b, s in points
-    ]
+    held = [predicted / s - 1 for _, s, predicted in table.held_out()]
     link = as_ring(line, place.world)
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU core"
     cluster = Cluster(
@@ -140,7 +135,6 @@ def measure(place: Place, device: torch.device, largest_bytes: float, limit_s: f
         max(abs(e) for e in errors),
         statistics.fmean(abs(e) for e in held),
         max(abs(e) for e in held),
-        0.0,
         time.perf_counter() - start,
     )
 
@@ -172,8 +166,7 @@ def calibrate(
         UserError: see the module's first lines.
     """
     place = place_from_environment()
-    if not output.parent.is_dir():
-        raise UserError(f"{output}: its folder does not exist: make it first")
+    check_output(output)
     torch.set_num_threads(1)
     device, backend = _device(backend, place)
     dist.init_process_group(backend, timeout=timedelta(seconds=max(60.0, limit_s)))

@@ -8,26 +8,46 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from simulation.errors import UserError
+from simulation.protocols import PROTOCOLS
 
-# Field of a protocol -> its type and what it says.
-PROTOCOL_OPTIONS: dict[str, tuple[type, str]] = {
-    "workers": (int, "how many, all together"),
-    "aggregation": (str, "how gradients meet: allreduce or parameter_servers"),
-    "backups": (int, "workers beyond those that a step waits for (BackupWorkers)"),
-    "late": (str, "what workers do that come too late for a step: abort or finish (BackupWorkers)"),
-    "bound_steps": (int, "how far the fastest may run ahead (StaleSynchronous)"),
-    "interval_steps": (int, "steps between exchanges (LocalSGD, Codistillation)"),
-    "momentum": (str, "what becomes of momentum when weights are averaged: keep, average or reset (LocalSGD)"),
-    "groups": (int, "groups that teach each other (Codistillation)"),
-    "burn_in_steps": (int, "steps before they begin to (Codistillation)"),
-    "exchange": (str, "what groups exchange: checkpoints or predictions (Codistillation)"),
-    "pickup": (str, "whether a group waits for a checkpoint or takes the latest: wait or latest (Codistillation)"),
+# What a field of a protocol says, beyond its choices and the protocols that have it.
+_SAYS = {
+    "workers": "how many, all together",
+    "aggregation": "how gradients meet",
+    "backups": "workers beyond those that a step waits for",
+    "late": "what workers do that come too late for a step",
+    "bound_steps": "how far the fastest may run ahead",
+    "interval_steps": "steps between exchanges",
+    "momentum": "what becomes of momentum when weights are averaged",
+    "groups": "groups that teach each other",
+    "burn_in_steps": "steps before they begin to",
+    "exchange": "what groups exchange",
+    "pickup": "whether a group waits for a checkpoint or takes the latest",
 }
-KINDS = ("SyncSGD", "BackupWorkers", "AsyncSGD", "StaleSynchronous", "LocalSGD", "Codistillation")
-WITHIN_ONLY = ("aggregation", "backups", "late", "bound_steps", "momentum")
+
+
+def protocol_options() -> dict[str, tuple[type, str]]:
+    """Every field of every protocol that an option can give: its type and its help."""
+    owners: dict[str, list[str]] = {}
+    hints: dict[str, Any] = {}
+    for kind, protocol in PROTOCOLS.items():
+        annotated = get_type_hints(protocol)
+        for field in fields(protocol):
+            if field.name != "within":
+                owners.setdefault(field.name, []).append(kind)
+                hints[field.name] = annotated[field.name]
+    options = {}
+    for name, kinds in owners.items():
+        choices = get_args(hints[name]) if get_origin(hints[name]) is Literal else ()
+        said = [_SAYS.get(name, ""), " or ".join(map(str, choices))]
+        whose = "" if len(kinds) > 3 else f" ({', '.join(kinds)})"
+        options[name] = (type(choices[0]) if choices else hints[name], ": ".join(filter(None, said)) + whose)
+    return options
 
 
 def _path(text: str) -> Path:
@@ -38,14 +58,14 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     """The options that say what is simulated."""
     parser.add_argument("--cluster", required=True, help="a name on the shelf, or a YAML file")
     parser.add_argument("--workload", required=True, help="a name on the shelf, or a YAML file")
-    parser.add_argument("--protocol", default="SyncSGD", help=f"{', '.join(KINDS)}, or a YAML file")
-    parser.add_argument("--within", choices=KINDS[:-1], help="protocol inside each group of Codistillation")
-    for name, (kind, text) in PROTOCOL_OPTIONS.items():
+    parser.add_argument("--protocol", default="SyncSGD", help=f"{', '.join(PROTOCOLS)}, or a YAML file")
+    parser.add_argument("--within", help="protocol inside each group of Codistillation")
+    for name, (kind, text) in protocol_options().items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text)
     parser.add_argument("--nodes", type=int, help="resize the cluster to so many nodes")
     parser.add_argument("--batch", type=int, help="examples per worker and step, instead of the workload's")
     parser.add_argument("--updates", type=int, help="updates to simulate (of each group)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="of all draws; default: 0")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--workload", help="needed for --output: whose bytes and FLOP were measured")
     fit.add_argument("--nccl-tests", action="store_true", help="the table is the output of all_reduce_perf")
     fit.add_argument("--workers", type=int, help="ranks of an nccl-tests run without '# Rank' lines")
-    fit.add_argument("--output", type=_path, help="write a cluster that gives the law back")
+    fit.add_argument("--into", help="with --nccl-tests and --output: the cluster measured (shelf or YAML file)")
+    fit.add_argument("--output", type=_path, help="write a cluster that gives the law (or the table) back")
     fit.add_argument("--json", action="store_true")
     fit.set_defaults(do="simulation.cli_measure:fit")
 
@@ -106,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_question(trace)
     trace.add_argument("--engine", choices=("auto", "heap", "window"), default="auto")
     trace.add_argument("--output", type=_path, required=True, help="JSON for ui.perfetto.dev")
-    trace.add_argument("--sample", type=int, default=16, help="workers to draw, of each group")
+    trace.add_argument("--sample", type=int, help="workers to draw, of each group; default: up to 16")
     trace.set_defaults(do="simulation.cli_ask:trace")
     return parser
 
@@ -121,7 +142,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RANK", "0") == "0":  # under torchrun every process meets the same mistake
             print(f"error: {error}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("error: this needs more memory than there is: lower the updates or the workers", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # whoever read the output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a full disk, a folder that went away
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return status or 0

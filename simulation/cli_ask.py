@@ -3,44 +3,63 @@
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from simulation.cli import KINDS, PROTOCOL_OPTIONS, WITHIN_ONLY
+from simulation.cli import protocol_options
 from simulation.errors import UserError
-from simulation.output import check_figure, draw_to, write_text
+from simulation.output import check_figure, check_output, draw_to, write_text
+from simulation.protocols import PROTOCOLS, check_burn_in, from_dict, with_workers
 
 
 def protocol_of(arguments: argparse.Namespace) -> Any:
     """The protocol that options or a file describe; an option it does not take is refused by name."""
     from simulation.description import read_yaml
-    from simulation.protocols import from_dict
 
-    given = {k: getattr(arguments, k) for k in PROTOCOL_OPTIONS if getattr(arguments, k) is not None}
-    if arguments.protocol not in KINDS:
+    given = {k: getattr(arguments, k) for k in protocol_options() if getattr(arguments, k) is not None}
+    if arguments.protocol not in PROTOCOLS:
         path = Path(arguments.protocol)
         if not path.exists():
-            raise UserError(f"--protocol {arguments.protocol}: no such file; choose one of {', '.join(KINDS)}")
+            raise UserError(f"--protocol {arguments.protocol}: no such file; choose one of {', '.join(PROTOCOLS)}")
         if given or arguments.within:
             option = next(iter(given), "within").replace("_", "-")
             raise UserError(f"--{option} has no effect when --protocol is a file: change {path}")
-        return from_dict(read_yaml(path), str(path))
-    if arguments.protocol != "Codistillation":
-        if arguments.within:
-            raise UserError(f"--within has no effect under {arguments.protocol}: leave it out")
-        return from_dict({"kind": arguments.protocol, **given}, "options")
+        found, where = from_dict(read_yaml(path), str(path)), str(path)
+    elif "within" in _names(PROTOCOLS[arguments.protocol]):
+        found, where = _with_groups(arguments.protocol, arguments.within or "SyncSGD", given), "options"
+    elif arguments.within:
+        raise UserError(f"--within has no effect under {arguments.protocol}: leave it out")
+    else:
+        found, where = from_dict({"kind": arguments.protocol, **given}, "options"), "options"
+    check_burn_in(found, where)
+    return found
+
+
+def _names(protocol: type[Any]) -> list[str]:
+    return [field.name for field in fields(protocol)]
+
+
+def _with_groups(kind: str, inside: str, given: dict[str, Any]) -> Any:
+    """A protocol of groups from options: those it does not take itself go to the protocol inside them."""
+    own = _names(PROTOCOLS[kind])
+    if inside not in PROTOCOLS or "within" in _names(PROTOCOLS[inside]):
+        can = (name for name, protocol in PROTOCOLS.items() if "within" not in _names(protocol))
+        raise UserError(f"--within {inside}: no such protocol inside a group; choose one of {', '.join(can)}")
+    both = [name for name in _names(PROTOCOLS[inside]) if name in own]
+    if both:
+        option = both[0].replace("_", "-")
+        raise UserError(f"{inside} within groups has an --{option} of its own: describe the protocol in a YAML file")
     if "workers" not in given or "groups" not in given:
-        raise UserError("Codistillation needs --groups and --workers (of all groups together)")
-    workers, groups = given.pop("workers"), given["groups"]
-    if groups < 1 or workers % groups:
-        raise UserError(f"--groups {groups} does not divide {workers} workers: choose counts that divide")
-    within = {key: given.pop(key) for key in WITHIN_ONLY if key in given}
-    inside = {"kind": arguments.within or "SyncSGD", "workers": workers // groups, **within}
-    if inside["kind"] == "LocalSGD":
-        raise UserError("LocalSGD within groups has an interval of its own: describe the protocol in a YAML file")
-    if inside["kind"] == "BackupWorkers":
-        inside["workers"] -= inside.get("backups", 0)
-    return from_dict({"kind": "Codistillation", **given, "within": inside}, "options")
+        raise UserError(f"{kind} needs --groups and --workers (of all groups together)")
+    if given["groups"] < 1 or given["workers"] % given["groups"]:
+        raise UserError(
+            f"--groups {given['groups']} does not divide {given['workers']} workers: choose counts that divide"
+        )
+    within = {k: v for k, v in given.items() if k not in own and k != "workers"}
+    described = {"kind": kind, "within": {"kind": inside, **within}}
+    described |= {k: v for k, v in given.items() if k in own}
+    return from_dict(with_workers(described, given["workers"], "options"), "options")
 
 
 def _play(arguments: argparse.Namespace) -> Any:
@@ -49,26 +68,27 @@ def _play(arguments: argparse.Namespace) -> Any:
     from simulation.report import simulate
 
     cluster, workload = load_cluster(arguments.cluster), load_workload(arguments.workload)
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch: batch must be 1 or more examples, not {arguments.batch}")
     if arguments.nodes is not None:
         try:
             cluster = resized(cluster, arguments.nodes)
         except ValueError as error:
             raise UserError(f"--nodes: {error}") from None
-    return simulate(
-        cluster,
-        workload,
-        protocol_of(arguments),
-        arguments.updates,
-        arguments.seed,
-        arguments.engine,
-        arguments.batch,
-    )
+    protocol = protocol_of(arguments)
+    options = (arguments.updates, arguments.seed, arguments.engine, arguments.batch)
+    try:
+        return simulate(cluster, workload, protocol, *options)
+    except UserError as error:
+        where = "" if arguments.protocol in PROTOCOLS else f"{arguments.protocol}: "
+        raise UserError(f"{where}{error}") from None
 
 
 def run(arguments: argparse.Namespace) -> None:
     """The command `run`."""
     from simulation.report import in_words
 
+    check_output(arguments.schedule)
     check_figure(arguments.figure)
     played = _play(arguments)
     if arguments.schedule:
@@ -93,9 +113,10 @@ def sweep(arguments: argparse.Namespace) -> None:
     """The command `sweep`."""
     from simulation.sweep import as_csv, load_sweep, rows_of, run_sweep
 
+    check_output(arguments.csv)
     check_figure(arguments.figure)
     sweep = load_sweep(arguments.file)
-    results = run_sweep(sweep, _progress)
+    results = run_sweep(sweep, _progress, str(arguments.file))
     rows = rows_of(results)
     if arguments.csv:
         write_text(arguments.csv, as_csv(rows))
@@ -165,10 +186,13 @@ def trace(arguments: argparse.Namespace) -> None:
     """The command `trace`."""
     from simulation.trace import write_trace
 
-    if arguments.sample < 1:
+    if arguments.sample is not None and arguments.sample < 1:
         raise UserError("--sample: draw one worker or more")
-    if not arguments.output.parent.is_dir():
-        raise UserError(f"{arguments.output}: its folder does not exist: make it first")
+    check_output(arguments.output)
+    protocol = protocol_of(arguments)
+    size = protocol.total_workers // protocol.groups
+    if arguments.sample is not None and arguments.sample > size:
+        raise UserError(f"--sample {arguments.sample}: a group has only {size} workers: draw at most so many")
     played = _play(arguments)
-    slices = write_trace(played.schedule, played.timing, arguments.output, arguments.sample)
+    slices = write_trace(played.schedule, played.timing, arguments.output, arguments.sample or 16)
     print(f"wrote {arguments.output}: {slices} slices; open it in ui.perfetto.dev")

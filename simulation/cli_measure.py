@@ -8,33 +8,42 @@ from dataclasses import asdict
 from typing import Any
 
 from simulation.errors import UserError
-from simulation.output import draw_to, write_text
+from simulation.output import check_figure, check_output, draw_to, write_text
 
 
 def fit(arguments: argparse.Namespace) -> None:
     """The command `fit`."""
+    check_output(arguments.output)
     if arguments.nccl_tests:
         _fit_nccl_tests(arguments)
         return
     from simulation.description import load_workload, write_yaml
     from simulation.fit import as_cluster, fit, read_table
 
-    if arguments.workers is not None:
-        raise UserError("--workers has no effect without --nccl-tests: leave it out")
+    for option in ("workers", "into"):
+        if getattr(arguments, option) is not None:
+            raise UserError(f"--{option} has no effect without --nccl-tests: leave it out")
+    if arguments.batch is not None and arguments.batch < 1:
+        raise UserError(f"--batch {arguments.batch}: give one example or more")
     if (arguments.workload is None) != (arguments.output is None):
         raise UserError("--workload and --output belong together: give both or neither")
     workers, times = read_table(arguments.table, arguments.batch)
-    found = fit(workers, times, arguments.law or "servers")
+    try:
+        found = fit(workers, times, arguments.law or "servers")
+        if arguments.output:
+            workload = load_workload(arguments.workload)
+            batch = arguments.batch or workload.batch_per_worker_examples
+            cluster = as_cluster(found, workload, batch, arguments.table.stem)
+    except UserError as error:
+        raise UserError(f"{arguments.table}: {error}") from None
     if arguments.output:
-        workload = load_workload(arguments.workload)
-        batch = arguments.batch or workload.batch_per_worker_examples
-        write_yaml(as_cluster(found, workload, batch, arguments.table.stem), arguments.output)
+        write_yaml(cluster, arguments.output)
     if arguments.json:
         print(json.dumps({"law": type(found.law).__name__, **asdict(found)}, indent=2))
         return
     print(type(found.law).__name__)
     for key, value in found.law.__dict__.items():
-        print(f"  {key:26} {value:.6g}")
+        print(f"  {key:26} {value:.6g}{' at most' if key in found.upper_bounds else ''}")
     held = [abs(e) for e in found.held_out_errors]
     print(f"  error at the data          mean {found.mean_error:.1%}, worst {found.worst_error:.1%}")
     if held:
@@ -44,27 +53,29 @@ def fit(arguments: argparse.Namespace) -> None:
 
 
 def _fit_nccl_tests(arguments: argparse.Namespace) -> None:
-    from simulation.description import as_yaml, write_yaml
+    from simulation.cluster import with_table
+    from simulation.description import as_yaml, load_cluster, write_yaml
     from simulation.links import fit_alpha_beta
     from simulation.nccl_tests import read_nccl_tests
 
     for option in ("batch", "workload", "law"):
         if getattr(arguments, option) is not None:
             raise UserError(f"--{option} has no effect with --nccl-tests: leave it out")
-    found = read_nccl_tests(arguments.table, workers=arguments.workers)
+    if (arguments.into is None) != (arguments.output is None):
+        raise UserError("--into (the cluster measured) and --output belong together: give both or neither")
+    found = read_nccl_tests(arguments.table, arguments.workers)
     try:
         line = fit_alpha_beta(found.bytes, found.seconds_measured)
     except ValueError as error:
         raise UserError(f"{arguments.table}: {error}") from None
     errors = [line.seconds(b) / s - 1 for b, s in zip(found.bytes, found.seconds_measured, strict=True)]
-    held = [
-        kept.seconds(b) / s - 1
-        for first in (1, 2)
-        for kept, points in [found.table.without_every_other(first)]
-        for b, s in points
-    ]
+    held = [predicted / s - 1 for _, s, predicted in found.table.held_out()]
     if arguments.output:
-        write_yaml(found, arguments.output)
+        try:
+            cluster = with_table(load_cluster(arguments.into), found)
+        except ValueError as error:
+            raise UserError(f"{arguments.table}: --into {arguments.into}: {error}") from None
+        write_yaml(cluster, arguments.output)
     if arguments.json:
         held_out = max((abs(e) for e in held), default=None)
         words = {"latency_s": line.latency_s, "bandwidth_bytes_per_s": line.bandwidth_bytes_per_s}
@@ -79,6 +90,7 @@ def _fit_nccl_tests(arguments: argparse.Namespace) -> None:
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """The command `calibrate`."""
+    check_output(arguments.output)
     if arguments.processes is not None:
         return _calibrate_here(arguments)
     from simulation.processes import place_from_environment
@@ -115,6 +127,8 @@ def _calibrate_here(arguments: argparse.Namespace) -> int:
 
 def validate(arguments: argparse.Namespace) -> None:
     """The command `validate`."""
+    check_output(arguments.csv)
+    check_figure(arguments.figure)
     from simulation import validate
     from simulation.predictions import REAL, as_records, summaries
     from simulation.unpredicted import unpredicted

@@ -13,6 +13,21 @@ from simulation.links import AlphaBeta, Link, Table, require, require_non_negati
 
 Confidence = Literal["transcribed", "secondary", "derived", "measured", "unverified"]
 
+WIDEST_SIGMA = 5.0
+_WIDE = "the mean would be more than 250,000 times the median"
+
+SHORTEST_S = 1e-9
+LONGEST_S = 3.6e7
+"""Durations are played in whole nanoseconds, and beyond 417 days not at all."""
+
+
+def _require_playable(**values: float) -> None:
+    for key, value in values.items():
+        require(
+            value == 0 or SHORTEST_S <= value <= LONGEST_S,
+            f"{key} must lie between {SHORTEST_S:g} and {LONGEST_S:g} s, not {value:g}",
+        )
+
 
 class Described:
     """Marks what the YAML reader reads: unknown keys are refused."""
@@ -74,9 +89,9 @@ class Level(Described):
 
 @dataclass(frozen=True)
 class MeasuredCollective(Described):
-    """Measured seconds of one collective among so many workers, as nccl-tests prints them."""
+    """Measured seconds of all-reduces among so many workers, as nccl-tests prints them."""
 
-    operation: Literal["all_reduce", "all_gather", "broadcast"]
+    operation: Literal["all_reduce"]  # no protocol is priced by tables of others
     workers: int
     bytes: tuple[float, ...]
     seconds_measured: tuple[float, ...]
@@ -136,6 +151,7 @@ class Lognormal(Described):
 
     def __post_init__(self) -> None:
         require_positive(sigma=self.sigma)
+        require(self.sigma <= WIDEST_SIGMA, f"sigma must be at most {WIDEST_SIGMA:g}, not {self.sigma:g}: {_WIDE}")
 
 
 @dataclass(frozen=True)
@@ -172,11 +188,12 @@ class Pauses(Described):
 
     def __post_init__(self) -> None:
         require(
-            0 < self.probability_per_step <= 1,
-            f"probability_per_step must lie in (0, 1], not {self.probability_per_step:g}; "
-            "leave pauses out if there are none",
+            0 < self.probability_per_step < 1,
+            f"probability_per_step must lie between 0 and 1, not {self.probability_per_step:g}; leave pauses out "
+            "if there are none, and make the step longer if there is one at every step",
         )
         require_positive(pause_s=self.pause_s)
+        _require_playable(pause_s=self.pause_s)
 
 
 @dataclass(frozen=True)
@@ -191,6 +208,11 @@ class Failures(Described):
     def __post_init__(self) -> None:
         require_positive(per_node_hour=self.per_node_hour, checkpoint_interval_s=self.checkpoint_interval_s)
         require_non_negative(checkpoint_s=self.checkpoint_s, restart_s=self.restart_s)
+        _require_playable(checkpoint_s=self.checkpoint_s, restart_s=self.restart_s)
+        require(
+            self.checkpoint_interval_s >= SHORTEST_S,
+            f"checkpoint_interval_s must be {SHORTEST_S:g} or more, not {self.checkpoint_interval_s:g}",
+        )
 
 
 @dataclass(frozen=True)
@@ -222,7 +244,12 @@ class Cluster(Described):
         require(self.nodes >= 1, f"nodes must be 1 or more, not {self.nodes}")
         require(self.devices_per_node >= 1, f"devices_per_node must be 1 or more, not {self.devices_per_node}")
         require_non_negative(slowdown_sigma=self.slowdown_sigma)
+        require(
+            self.slowdown_sigma <= WIDEST_SIGMA,
+            f"slowdown_sigma must be at most {WIDEST_SIGMA:g}, not {self.slowdown_sigma:g}: {_WIDE}",
+        )
         require_positive(bucket_bytes=self.bucket_bytes)
+        self._check_tables()
         require(bool(self.links), "links is empty: describe at least one level of links")
         joined = math.prod(level.members for level in self.links)
         require(
@@ -230,6 +257,17 @@ class Cluster(Described):
             f"links join {' x '.join(str(level.members) for level in self.links)} = {joined} members, but "
             f"nodes x devices_per_node is {self.devices}: make the two agree",
         )
+
+    def _check_tables(self) -> None:
+        """One table for each operation and number of workers: of two, one would silently win."""
+        seen = set()
+        for table in self.measured_collectives:
+            key = (table.operation, table.workers)
+            require(
+                key not in seen,
+                f"measured_collectives has two tables of {table.operation} among {table.workers} workers: keep one",
+            )
+            seen.add(key)
 
     @property
     def devices(self) -> int:
@@ -273,8 +311,21 @@ class Cluster(Described):
         return math.ceil(workers / self.devices_per_node)
 
 
+def with_table(cluster: Cluster, table: MeasuredCollective) -> Cluster:
+    """The cluster with a measured table, in place of one of the same operation and workers.
+
+    Raises:
+        ValueError: the cluster has too few devices, or the workers leave a group partly filled.
+    """
+    cluster.shape(table.workers)
+    others = (m for m in cluster.measured_collectives if (m.operation, m.workers) != (table.operation, table.workers))
+    return replace(cluster, measured_collectives=(*others, table))
+
+
 def resized(cluster: Cluster, nodes: int) -> Cluster:
     """The same cluster with another number of nodes: the outermost level grows or shrinks.
+
+    Where every node holds a parameter server, every node does afterwards.
 
     Raises:
         ValueError: when the inner levels do not divide the new number of devices.
@@ -287,4 +338,7 @@ def resized(cluster: Cluster, nodes: int) -> Cluster:
         "choose another number of nodes",
     )
     outer = replace(cluster.links[-1], members=devices // inner)
-    return replace(cluster, nodes=nodes, links=(*cluster.links[:-1], outer))
+    servers = cluster.parameter_servers
+    if servers is not None and servers.count == cluster.nodes > 1:
+        servers = replace(servers, count=nodes)
+    return replace(cluster, nodes=nodes, links=(*cluster.links[:-1], outer), parameter_servers=servers)

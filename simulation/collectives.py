@@ -139,24 +139,6 @@ def tree_broadcast(n: int, n_bytes: float, level: int = 0, copies: int = 1) -> S
     return tuple(stages)
 
 
-def scatter_gather_broadcast(n: int, n_bytes: float, level: int = 0, copies: int = 1) -> Stages:
-    """Binomial scatter, then ring all-gather: for large messages about 2B instead of B log2 n.
-
-    In round k of the scatter each of 2^(k-1) members passes on the half of what it holds.
-    """
-    if n == 1:
-        return ()
-    stages: list[Stage] = []
-    width = 1 << (n - 1).bit_length()
-    parts = [n]  # parts each holder keeps, a part being B/n
-    while width > 1:
-        width //= 2
-        sends = [p - width for p in parts if p > width]
-        stages.append(tuple(Transfer(level, 1, s * n_bytes / n, copies) for s in sends))
-        parts = [min(p, width) for p in parts] + sends
-    return tuple(stages) + ring_all_gather(n, n_bytes, level, copies)
-
-
 # Several levels
 
 
@@ -205,17 +187,6 @@ def hierarchical_broadcast(shape: Shape, n_bytes: float) -> Stages:
     stages: Stages = ()
     for level in reversed(range(len(shape))):
         stages += tree_broadcast(shape[level], n_bytes, level, groups_at(shape, level))
-    return stages
-
-
-def hierarchical_all_gather(shape: Shape, n_bytes: float) -> Stages:
-    """Every device ends with all B bytes, of which each held B/n: across the outermost level first.
-
-    Each device fetches the parts of its peers in other nodes, so that no part crosses a node's link twice.
-    """
-    stages: Stages = ()
-    for level in reversed(range(len(shape))):
-        stages += ring_all_gather(shape[level], n_bytes, level, groups_at(shape, level))
     return stages
 
 

@@ -8,9 +8,10 @@ import difflib
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -32,6 +33,9 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                problem = "a key is a list or a mapping: keys are single words"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
@@ -45,7 +49,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: no such file, not YAML, a key given twice, or not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of some systems begin a file with a mark
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}): check the path") from None
     except UnicodeDecodeError:
@@ -63,15 +67,32 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _known_keys(adapter: TypeAdapter[Any]) -> list[str]:
-    schema = adapter.json_schema()
-    keys = set(schema.get("properties", {}))
-    for definition in schema.get("$defs", {}).values():
-        keys |= set(definition.get("properties", {}))
-    return sorted(keys)
+def _branches(kind: Any) -> list[Any]:
+    """What a type may be, None left out: the members of a union, else itself."""
+    if get_origin(kind) in (Union, UnionType):
+        return [branch for member in get_args(kind) for branch in _branches(member)]
+    return [] if kind is type(None) else [kind]
 
 
-def _one_line(error: ValidationError, adapter: TypeAdapter[Any]) -> str:
+def _names(kind: Any) -> list[str]:
+    """Fields of a dataclass, or of a model of pydantic's; none of anything else."""
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else list(getattr(kind, "model_fields", ()))
+
+
+def _keys_beside(kind: Any, loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that the description takes in which the last of ``loc`` was found, in its order."""
+    kinds = _branches(kind)
+    for part in loc[:-1]:
+        if any(getattr(k, "__name__", "") == part for k in kinds):  # which member of a union was meant
+            kinds = [k for k in kinds if k.__name__ == part]
+        elif isinstance(part, int):
+            kinds = [b for k in kinds if get_args(k) for b in _branches(get_args(k)[0])]
+        else:
+            kinds = [b for k in kinds if part in _names(k) for b in _branches(get_type_hints(k)[part])]
+    return [name for k in kinds for name in _names(k)]
+
+
+def _one_line(error: ValidationError, kind: Any) -> str:
     """The first mistake as ``key: what, remedy``."""
     problems = error.errors(include_url=False)
     # A union reports every branch: only the branch whose `kind` was meant says something.
@@ -80,19 +101,22 @@ def _one_line(error: ValidationError, adapter: TypeAdapter[Any]) -> str:
     # A key that is misspelt is also missing: the spelling is what to mend.
     first = min(meant, key=lambda p: p["type"] not in UNKNOWN_KEY) if meant else problems[0]
     parts = [str(part) for part in first["loc"] if str(part) not in BRANCHES]
-    key = ".".join(parts) or "the whole"
+    key = ".".join(parts)
     if not meant:
         allowed = ", ".join(str(p["ctx"]["expected"]).strip("'") for p in problems if "ctx" in p)
         return f"{key}: {first['input']!r} is not one of {allowed}"
     if first["type"] in UNKNOWN_KEY:
-        close = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(adapter), n=1)
-        return f"{key}: unknown key" + (f", did you mean {close[0]}?" if close else ": remove it")
+        known = _keys_beside(kind, first["loc"])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        others = f"remove it, or give one of {', '.join(known)}" if known else "remove it"
+        return f"{key}: unknown key" + (f", did you mean {close[0]}?" if close else f": {others}")
     if first["type"] in ("missing", "missing_argument"):
         return f"{key}: missing: add it"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     given = first.get("input")
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return f"{key}: {message}{shown if first['type'] != 'value_error' else ''}"
+    said = f"{message}{shown if first['type'] != 'value_error' else ''}"
+    return f"{key}: {said}" if key else said  # what is wrong with the whole names its keys itself
 
 
 def validated(content: Any, kind: type[T] | Any, where: str) -> T:
@@ -105,7 +129,7 @@ def validated(content: Any, kind: type[T] | Any, where: str) -> T:
     try:
         return adapter.validate_python(content)
     except ValidationError as error:
-        raise UserError(f"{where}: {_one_line(error, adapter)}") from None
+        raise UserError(f"{where}: {_one_line(error, kind)}") from None
 
 
 def shelf_names() -> dict[str, list[str]]:
@@ -131,13 +155,17 @@ def _locate(name: str, kind: str) -> Path:
 def load_cluster(name: str) -> Cluster:
     """The cluster in a YAML file, or of that name on the shelf."""
     path = _locate(name, "clusters")
-    cluster: Cluster = validated(read_yaml(path), Cluster, str(path))
+    content = read_yaml(path)
+    cluster: Cluster = validated(content, Cluster, str(path))
+    if "bucket_bytes" in content and not cluster.overlap:
+        raise UserError(f"{path}: bucket_bytes: has no effect with overlap: false: leave one of them out")
     times = cluster.straggler
     if isinstance(times, Empirical):
         beside = path.parent / times.file
         if not beside.is_file():
             raise UserError(f"{path}: straggler.file: {beside} does not exist: give step times, one per line")
-        cluster = replace(cluster, straggler=replace(times, file=str(beside)))
+        # Whole, so that the cluster may be written elsewhere.
+        cluster = replace(cluster, straggler=replace(times, file=str(beside.resolve())))
     return cluster
 
 
@@ -161,7 +189,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a file beside ``path``, then rename: never half a file, whatever happens.
 
     Raises:
-        UserError: the folder does not exist or cannot be written.
+        UserError: the folder does not exist or cannot be written, or ``path`` is one itself.
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
@@ -173,6 +201,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         write(aside)
         aside.chmod(0o644)
         aside.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}): name a file that can") from None
     finally:
         aside.unlink(missing_ok=True)
 

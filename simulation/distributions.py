@@ -178,15 +178,22 @@ class Empirical:
         """
         if not path.is_file():
             raise UserError(f"{path}: no such file; it should hold one time per line")
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); it should hold one time per line") from None
         values = []
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             text = line.partition("#")[0].strip()
             if not text:
                 continue
             try:
-                values.append(float(text) * unit_ns)
+                value = float(text) * unit_ns
             except ValueError:
                 raise UserError(f"{path}:{number}: {text!r} is not a number; one time per line") from None
+            if not (isfinite(value) and value >= 0):
+                raise UserError(f"{path}:{number}: {text} is not a time of zero or more; correct it")
+            values.append(value)
         if not values:
             raise UserError(f"{path}: holds no times; one per line")
         return cls(tuple(values))

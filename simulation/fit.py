@@ -5,7 +5,8 @@
 * ``all_reduce``: ``T = Tc + a log2 N + c (N - 1) / N``: latency of a tree and bandwidth of a ring.
 
 Errors are relative, so a step of a second counts as much as one of a millisecond. A law whose parameters the
-data cannot fix says so: no knee in sight, one point in a regime, fewer points than parameters.
+data cannot fix says so: no knee in sight, one point in a regime, fewer points than parameters. So does one that
+misses the data altogether.
 """
 
 import csv
@@ -17,9 +18,18 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from simulation.cluster import Cluster, Device, Level, ParameterServers
+from simulation.cluster import Cluster, Device, Level, MeasuredCollective, ParameterServers
 from simulation.errors import UserError
 from simulation.workload import Workload
+
+KNEE_ERROR = 0.03
+"""Where the law without a knee misses no step time by more, a knee explains nothing but noise."""
+
+USELESS_ERROR = 0.25
+"""A law whose mean relative error is larger says nothing about the data."""
+
+LARGEST = 1e9
+"""Workers, seconds, and one over the seconds: what lies beyond is a mistake in a table."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Fit:
     """A fitted law, its relative errors at the data (predicted / measured - 1), and what the data cannot
     tell.
 
-    ``held_out_errors`` refit without each point in turn and predict it.
+    ``held_out_errors`` refit without each point in turn and predict it. ``upper_bounds`` names the parameters
+    of which the data only tell how large they may be.
     """
 
     law: Law
@@ -70,6 +81,7 @@ class Fit:
     errors: tuple[float, ...]
     held_out_errors: tuple[float, ...]
     warnings: tuple[str, ...]
+    upper_bounds: tuple[str, ...] = ()
 
     @property
     def mean_error(self) -> float:
@@ -80,6 +92,11 @@ class Fit:
     def worst_error(self) -> float:
         """Largest absolute relative error at the data."""
         return float(np.max(np.abs(self.errors)))
+
+    @property
+    def useless(self) -> bool:
+        """Whether the law misses the data altogether."""
+        return self.mean_error > USELESS_ERROR
 
 
 def _relative_least_squares(columns: list[list[float]], times: Sequence[float]) -> list[float]:
@@ -98,11 +115,12 @@ def _errors(law: Law, workers: Sequence[int], times: Sequence[float]) -> list[fl
 def fit_server_law(workers: Sequence[int], times: Sequence[float]) -> tuple[ServerLaw, int]:
     """The law of least squared relative error, and how many of the sorted points lie below its knee.
 
-    Every place of the knee is tried: below it Tc and a, above it s. With no point above, s is the largest
-    that no point contradicts, hence only an upper bound.
+    Without a knee (all points below it) s is the largest that no point contradicts, hence only an upper bound.
+    Where that law misses some point by more than noise, every place of the knee is tried: below it Tc and a,
+    above it s.
     """
     best: tuple[float, ServerLaw, int] | None = None
-    for split in range(1, len(workers) + 1):
+    for split in (len(workers), *range(1, len(workers))):
         below, above = workers[:split], workers[split:]
         compute, incast = _relative_least_squares([[1.0] * split, [math.log2(n) for n in below]], times[:split])
         if len(set(below)) == 1:  # one count cannot tell Tc from a: take the latter as nothing
@@ -112,7 +130,10 @@ def fit_server_law(workers: Sequence[int], times: Sequence[float]) -> tuple[Serv
         else:
             per_client = min(t / n for n, t in zip(workers, times, strict=True))
         law = ServerLaw(compute, incast, per_client)
-        loss = sum(e * e for e in _errors(law, workers, times))
+        errors = _errors(law, workers, times)
+        if not above and max(map(abs, errors)) <= KNEE_ERROR:
+            return law, split
+        loss = sum(e * e for e in errors)
         if best is None or loss < best[0] * (1 - 1e-9):
             best = (loss, law, split)
     assert best is not None
@@ -168,29 +189,35 @@ def fit(workers: Sequence[int], step_s: Sequence[float], law: str = "servers") -
         raise UserError(f"{len(set(counts))} different worker counts are too few for a law: give three or more")
     if counts[0] < 1 or any(not (math.isfinite(t) and t > 0) for t in times):
         raise UserError("workers must be 1 or more and step times above zero: correct the table")
+    if counts[-1] > LARGEST or max(times) > LARGEST or min(times) < 1 / LARGEST:
+        raise UserError(
+            f"workers above {LARGEST:g}, or steps above {LARGEST:g} s or below its inverse, are no measurements: "
+            "correct the table"
+        )
 
-    def fitted(n: Sequence[int], t: Sequence[float]) -> tuple[Law, list[str]]:
+    def fitted(n: Sequence[int], t: Sequence[float]) -> tuple[Law, list[str], tuple[str, ...]]:
         if law == "servers":
             found, below = fit_server_law(n, t)
-            return found, _server_warnings(n, found, below)
+            return found, _server_warnings(n, found, below), ("per_client_s",) if below == len(n) else ()
         if law == "all_reduce":
             other = fit_all_reduce_law(n, t)
-            return other, _all_reduce_warnings(n, other)
+            return other, _all_reduce_warnings(n, other), ()
         raise UserError(f"law {law!r} is unknown: choose servers or all_reduce")
 
-    result, warnings = fitted(counts, times)
+    result, warnings, upper_bounds = fitted(counts, times)
     held = []
     for i in range(len(counts)):
         n, t = counts[:i] + counts[i + 1 :], times[:i] + times[i + 1 :]
         held += _errors(fitted(n, t)[0], [counts[i]], [times[i]]) if len(set(n)) >= 2 else []
-    return Fit(
-        result,
-        tuple(counts),
-        tuple(times),
-        tuple(_errors(result, counts, times)),
-        tuple(held),
-        tuple(warnings),
+    errors = tuple(_errors(result, counts, times))
+    found = Fit(result, tuple(counts), tuple(times), errors, tuple(held), tuple(warnings), upper_bounds)
+    if not found.useless:
+        return found
+    missed = (
+        f"useless: the law misses the data by {found.mean_error:.0%} on the mean. Both laws rise with workers, each "
+        "of which keeps its batch: check the column, or fit the other law"
     )
+    return replace(found, warnings=(missed, *warnings))
 
 
 def read_table(path: Path, batch_per_worker_examples: int | None = None) -> tuple[list[int], list[float]]:
@@ -200,11 +227,11 @@ def read_table(path: Path, batch_per_worker_examples: int | None = None) -> tupl
         UserError: no file, missing columns, a cell that is no number, or a rate without a batch.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = [c.strip() for c in reader.fieldnames or []]
             rows = [{(k or "").strip(): v for k, v in row.items()} for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}): give a CSV file") from None
     measured = [c for c in ("step_s", "examples_per_s") if c in columns]
     if "workers" not in columns or len(measured) != 1:
@@ -215,12 +242,16 @@ def read_table(path: Path, batch_per_worker_examples: int | None = None) -> tupl
         raise UserError(f"{path}: examples_per_s needs the batch of each worker: give --batch")
     if measured == ["step_s"] and batch_per_worker_examples is not None:
         raise UserError("--batch has no effect on a table of step_s: leave it out")
+    if not rows:
+        raise UserError(f"{path}: no rows below the header: give three or more worker counts")
     workers, times = [], []
     for number, row in enumerate(rows, 2):
         try:
             n, value = int(row["workers"]), float(row[measured[0]])
         except (TypeError, ValueError):
-            raise UserError(f"{path}, line {number}: workers and {measured[0]} must be numbers") from None
+            raise UserError(f"{path}, line {number}: workers must be a whole number, {measured[0]} a number") from None
+        if n > LARGEST:
+            raise UserError(f"{path}, line {number}: more than {LARGEST:g} workers: correct the table")
         if n < 1 or not (math.isfinite(value) and value > 0):
             raise UserError(f"{path}, line {number}: workers and {measured[0]} must be above zero")
         workers.append(n)
@@ -229,7 +260,18 @@ def read_table(path: Path, batch_per_worker_examples: int | None = None) -> tupl
 
 
 def as_cluster(found: Fit, workload: Workload, batch_per_worker_examples: int, name: str) -> Cluster:
-    """A cluster of one-device nodes on which the simulator gives back the fitted law for this workload."""
+    """A cluster of one-device nodes on which the simulator gives back the fitted law for this workload.
+
+    The all-reduce law is smooth in workers, which no algorithm is: it is written as measured tables, close
+    enough to each other that the step in between is the law's within one in a thousand.
+
+    Raises:
+        UserError: a useless fit, or one that leaves no time to compute in.
+    """
+    if found.useless:
+        raise UserError(f"the law misses the data by {found.mean_error:.0%} on the mean: no cluster is written")
+    if not found.law.compute_s > 0:
+        raise UserError("the fit leaves no compute time: no cluster gives that back; measure one worker too")
     law, size = found.law, workload.gradient_bytes
     flop = workload.forward_flop_per_example * (1 + workload.backward_per_forward) * batch_per_worker_examples
     nodes = max(found.workers)
@@ -253,4 +295,24 @@ def as_cluster(found: Fit, workload: Workload, batch_per_worker_examples: int, n
         )
         return replace(cluster, overlap=True, parameter_servers=servers)
     bandwidth = 2 * size / law.transfer_s if law.transfer_s else fast
-    return replace(cluster, links=(Level("network", nodes, law.latency_s_per_doubling / 2, bandwidth),))
+    links = (Level("network", nodes, law.latency_s_per_doubling / 2, bandwidth),)
+    return replace(cluster, links=links, measured_collectives=_tables(law, size, nodes))
+
+
+def _tables(law: AllReduceLaw, size: float, most: int) -> tuple[MeasuredCollective, ...]:
+    """The law's all-reduce up to ``most`` workers, of ``size`` bytes and of parts and multiples of them."""
+    if most < 2 or not law.step_s(2) > law.compute_s:
+        return ()
+    steps = 4 * max(0, math.ceil(math.log2(most / 8))) if most > 8 else 0
+    between = {round(8 * 2 ** (i / 4)) for i in range(steps)}
+    shares = (1e-3, 1e-2, 0.1, 1.0, 10.0)
+
+    def seconds(n: int, share: float) -> float:
+        return law.latency_s_per_doubling * math.log2(n) + law.transfer_s * (n - 1) / n * share
+
+    return tuple(
+        MeasuredCollective(
+            "all_reduce", n, tuple(size * s for s in shares), tuple(seconds(n, s) for s in shares), "fitted law"
+        )
+        for n in sorted({*range(2, min(most, 8) + 1), *(n for n in between if n < most), most})
+    )

@@ -86,15 +86,19 @@ class Table:
         share = math.log(n_bytes / sizes[left]) / math.log(sizes[right] / sizes[left])
         return times[left] * math.pow(times[right] / times[left], share)
 
-    def without_every_other(self, first: int) -> tuple["Table", tuple[tuple[float, float], ...]]:
-        """Split for a held-out check: the table without rows ``first, first+2, ...`` and those rows.
+    def held_out(self) -> list[tuple[float, float, float]]:
+        """Bytes, seconds, and the seconds that the table without every other row interpolates there.
 
-        The two ends always stay: what is checked is interpolation.
+        First without rows 1, 3, ..., then without 2, 4, ...; the two ends always stay: what is checked is
+        interpolation.
         """
-        held = [i for i in range(1, len(self.bytes) - 1) if (i - first) % 2 == 0]
-        kept = [i for i in range(len(self.bytes)) if i not in held]
-        table = Table(tuple(self.bytes[i] for i in kept), tuple(self.seconds_measured[i] for i in kept))
-        return table, tuple((self.bytes[i], self.seconds_measured[i]) for i in held)
+        found = []
+        for first in (1, 2):
+            held = range(first, len(self.bytes) - 1, 2)
+            kept = [i for i in range(len(self.bytes)) if i not in held]
+            table = Table(tuple(self.bytes[i] for i in kept), tuple(self.seconds_measured[i] for i in kept))
+            found += [(self.bytes[i], self.seconds_measured[i], table.seconds(self.bytes[i])) for i in held]
+        return found
 
 
 Link = AlphaBeta | Table

@@ -24,8 +24,17 @@ Exchange = Literal["checkpoints", "predictions"]
 Pickup = Literal["wait", "latest"]
 
 
+class Counted:
+    """What every protocol offers to a sweep, which gives worker counts instead of the description."""
+
+    @classmethod
+    def filled(cls, values: Mapping[str, Any], total: int, where: str) -> dict[str, Any]:
+        """The description with so many workers in all; `where` names it in messages."""
+        return {**values, "workers": total}
+
+
 @dataclass(frozen=True)
-class SyncSGD:
+class SyncSGD(Counted):
     """Every worker computes one gradient on the same version; their mean makes the next one.
 
     `aggregation`: "allreduce" among the workers, or push to and pull from "parameter_servers".
@@ -49,7 +58,7 @@ class SyncSGD:
 
 
 @dataclass(frozen=True)
-class BackupWorkers:
+class BackupWorkers(Counted):
     """Synchronous SGD over parameter servers that takes the first `workers` of `workers + backups` gradients.
 
     `late="abort"`: the rest drop their gradient when the step closes and begin the next with everyone.
@@ -69,6 +78,14 @@ class BackupWorkers:
         _at_least("BackupWorkers.backups", self.backups, 1, "without backups it is SyncSGD")
         _one_of("BackupWorkers.late", self.late, get_args(Late))
 
+    @classmethod
+    def filled(cls, values: Mapping[str, Any], total: int, where: str) -> dict[str, Any]:
+        """The description with so many workers in all, backups included."""
+        backups = values.get("backups", 0)
+        if isinstance(backups, int) and backups >= total:
+            raise UserError(f"{where}.backups: {backups} leave none of {total} workers: give fewer")
+        return {**values, "workers": total - backups if isinstance(backups, int) else total}
+
     @property
     def total_workers(self) -> int:
         """All workers there are, backups included."""
@@ -76,7 +93,7 @@ class BackupWorkers:
 
 
 @dataclass(frozen=True)
-class AsyncSGD:
+class AsyncSGD(Counted):
     """Each worker pushes a gradient, reads the weights right after its own update, and goes on."""
 
     workers: int
@@ -95,7 +112,7 @@ class AsyncSGD:
 
 
 @dataclass(frozen=True)
-class StaleSynchronous:
+class StaleSynchronous(Counted):
     """Asynchronous, but nobody begins a step more than `bound_steps` ahead of the slowest worker's count.
 
     A worker that has done c steps begins the next once every worker has done at least c - bound_steps.
@@ -119,7 +136,7 @@ class StaleSynchronous:
 
 
 @dataclass(frozen=True)
-class LocalSGD:
+class LocalSGD(Counted):
     """Each worker takes `interval_steps` steps of its own, then all weights are averaged: one update.
 
     `momentum` at an averaging: every worker may "keep" its own buffer, "reset" it to zero, or "average" the
@@ -153,7 +170,7 @@ Within = SyncSGD | BackupWorkers | AsyncSGD | StaleSynchronous | LocalSGD
 
 
 @dataclass(frozen=True)
-class Codistillation:
+class Codistillation(Counted):
     """`groups` copies of one model, each trained `within` itself and taught by the others.
 
     Steps are updates of a group's weights (local steps under LocalSGD). A *boundary* is a multiple of
@@ -208,6 +225,21 @@ class Codistillation:
                     "meet; leave it out"
                 )
 
+    @classmethod
+    def filled(cls, values: Mapping[str, Any], total: int, where: str) -> dict[str, Any]:
+        """The description with so many workers in all groups together.
+
+        Raises:
+            UserError: groups that do not divide them, or no protocol to fill in.
+        """
+        groups, within = values.get("groups"), values.get("within")
+        _at_least(f"{where}.groups", groups, 2)
+        if total % values["groups"]:
+            raise UserError(f"{where}.groups: {groups} does not divide {total} workers: choose counts it does")
+        if not isinstance(within, Mapping):
+            raise UserError(f"{where}.within: describe the protocol inside a group, for example kind: SyncSGD")
+        return {**values, "within": with_workers(within, total // values["groups"], f"{where}.within")}
+
     @property
     def total_workers(self) -> int:
         """All workers there are, in all groups."""
@@ -242,6 +274,9 @@ class Codistillation:
 
 Protocol = Within | Codistillation
 
+MOST_UPDATES = 10**8
+"""Rows of a schedule: some ten GB while an engine makes them."""
+
 PROTOCOLS: dict[str, type[Any]] = {cls.__name__: cls for cls in (*get_args(Within), Codistillation)}
 
 
@@ -253,17 +288,47 @@ def to_dict(protocol: Protocol) -> dict[str, Any]:
     return {"kind": type(protocol).__name__, **values}
 
 
+def with_workers(description: Mapping[str, Any], total: int, where: str) -> dict[str, Any]:
+    """A description without worker counts (as `from_dict` takes it) with so many workers in all.
+
+    Raises:
+        UserError: an unknown kind, a count that is already there, or workers that cannot be shared out.
+    """
+    if "workers" in description:
+        raise UserError(f"{where}.workers: leave workers out of the protocol, a count for all is filled in")
+    filled: dict[str, Any] = _class_of(description, where).filled(description, total, where)
+    return filled
+
+
+def _class_of(data: Mapping[str, Any], where: str) -> type[Any]:
+    if not isinstance(data, Mapping) or "kind" not in data:
+        raise UserError(f"{where}: needs a `kind`, one of {', '.join(PROTOCOLS)}")
+    cls = PROTOCOLS.get(str(data["kind"]))
+    if cls is None:
+        raise UserError(f"{where}.kind: unknown {data['kind']!r}; choose one of {', '.join(PROTOCOLS)}")
+    return cls
+
+
+def check_burn_in(protocol: Protocol, where: str) -> None:
+    """Refuse a burn-in that ends before the first teachers could come anyway.
+
+    Raises:
+        UserError: such a burn-in.
+    """
+    if isinstance(protocol, Codistillation) and 0 < protocol.burn_in_steps <= protocol.interval_steps:
+        raise UserError(
+            f"{where}: burn_in_steps {protocol.burn_in_steps} has no effect: the first teachers come after "
+            f"interval_steps, {protocol.interval_steps}; leave it out or make it longer"
+        )
+
+
 def from_dict(data: Mapping[str, Any], where: str = "protocol") -> Protocol:
     """The protocol that `to_dict` described. `where` names the file and key in messages.
 
     Raises:
         UserError: an unknown kind or key, a missing key, or a value the protocol refuses.
     """
-    if not isinstance(data, Mapping) or "kind" not in data:
-        raise UserError(f"{where}: needs a `kind`, one of {', '.join(PROTOCOLS)}")
-    cls = PROTOCOLS.get(str(data["kind"]))
-    if cls is None:
-        raise UserError(f"{where}.kind: unknown {data['kind']!r}; choose one of {', '.join(PROTOCOLS)}")
+    cls = _class_of(data, where)
     values = {key: value for key, value in data.items() if key != "kind"}
     known = [field.name for field in fields(cls)]
     for key in values:
@@ -285,9 +350,14 @@ def check_run_length(protocol: Protocol, updates: int) -> None:
     """Refuse a run in which part of the protocol would never happen.
 
     Raises:
-        UserError: no updates, or a codistillation whose first teacher comes after the end.
+        UserError: no updates, more than fit into memory, or a codistillation whose first teacher comes after the end.
     """
     _at_least("updates", updates, 1)
+    if updates * protocol.groups > MOST_UPDATES:
+        raise UserError(
+            f"updates: {updates:,} of {protocol.groups} groups are more than a schedule holds ({MOST_UPDATES:,}): "
+            "simulate fewer"
+        )
     if isinstance(protocol, Codistillation) and protocol.first_adoption >= updates:
         raise UserError(
             f"Codistillation: the first teachers come at update {protocol.first_adoption}, "

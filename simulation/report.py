@@ -9,11 +9,14 @@ from simulation import engines
 from simulation.cluster import Cluster
 from simulation.communication import Traffic
 from simulation.costs import Cost, cost
+from simulation.distributions import Constant
 from simulation.draws import Ints
-from simulation.protocols import BackupWorkers, Codistillation, Protocol, to_dict
+from simulation.engines.failures import FailureCost, check_progress, failure_cost
+from simulation.errors import UserError
+from simulation.protocols import BackupWorkers, Codistillation, Protocol, check_run_length, to_dict
 from simulation.schedule import Schedule
 from simulation.statistics import Statistics, statistics
-from simulation.timing import Timing
+from simulation.timing import Timing, used_fields
 from simulation.workload import Workload
 
 
@@ -41,6 +44,7 @@ class Report:
     traffic: tuple[Traffic, ...]
     statistics: Statistics
     price_per_hour_usd: float | None
+    failures: FailureCost | None
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -79,25 +83,81 @@ def _steady_update_s(times_ns: Ints) -> float:
     return float(times_ns[-1] - times_ns[half]) / (len(times_ns) - 1 - half) / 1e9
 
 
+def check(
+    cluster: Cluster,
+    workload: Workload,
+    protocol: Protocol,
+    updates: int | None = None,
+    seed: int | None = None,
+    batch_per_worker_examples: int | None = None,
+) -> tuple[Cost, int]:
+    """Price of a step and updates to play, once everything that can be refused beforehand has not been.
+
+    Raises:
+        UserError: what `costs.cost` refuses, a run too short or too long, failures that leave no progress, a
+            seed where nothing is drawn.
+    """
+    _check_servers(cluster, protocol)
+    try:
+        priced = cost(cluster, workload, protocol, batch_per_worker_examples)
+    except OverflowError:
+        raise UserError(f"{workload.name} on {cluster.name}: a step would never end: check units and batch") from None
+    except UserError as error:
+        where = f"{workload.name} on {cluster.name}: " if str(error).startswith("timing.") else ""
+        raise UserError(f"{where}{error}") from None
+    wanted = default_updates(protocol) if updates is None else updates
+    check_run_length(protocol, wanted)
+    try:
+        check_progress(protocol, priced.timing, wanted)
+    except UserError as error:
+        raise UserError(f"cluster {cluster.name!r}: {error}") from None
+    if seed is not None and not _random(protocol, priced.timing):
+        raise UserError(f"seed has no effect: nothing about {cluster.name!r} is drawn at random; leave it out")
+    return priced, wanted
+
+
+def _random(protocol: Protocol, timing: Timing) -> bool:
+    """Whether a seed may matter; among equal workers an engine may draw who comes late."""
+    within = protocol.within if isinstance(protocol, Codistillation) else protocol
+    drawn = timing.slowdown_sigma or timing.pause_probability or timing.failures_per_hour
+    return bool(drawn) or not isinstance(timing.compute, Constant) or isinstance(within, BackupWorkers)
+
+
 def simulate(
     cluster: Cluster,
     workload: Workload,
     protocol: Protocol,
     updates: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     engine: str = "auto",
     batch_per_worker_examples: int | None = None,
 ) -> Played:
-    """Price a protocol on a cluster and play it.
+    """Price a protocol on a cluster and play it; without a seed it is 0.
 
     Raises:
-        UserError: what `costs.cost` and `engines.run` refuse.
+        UserError: what `check` and `engines.run` refuse.
     """
-    priced = cost(cluster, workload, protocol, batch_per_worker_examples)
+    priced, wanted = check(cluster, workload, protocol, updates, seed, batch_per_worker_examples)
     engine = default_engine(protocol, priced) if engine == "auto" else engine
-    wanted = default_updates(protocol) if updates is None else updates
-    schedule = engines.run(protocol, priced.timing, wanted, seed, engine)
+    schedule = engines.run(protocol, priced.timing, wanted, seed or 0, engine)
     return Played(_report(cluster, workload, protocol, priced, schedule, wanted), schedule, priced.timing)
+
+
+def _check_servers(cluster: Cluster, protocol: Protocol) -> None:
+    """Parameter servers, where the protocol has no other way.
+
+    Raises:
+        UserError: the cluster describes none.
+    """
+    within = protocol.within if isinstance(protocol, Codistillation) else protocol
+    if cluster.parameter_servers is None and "servers" in used_fields(within):
+        remedy = "add them to its file"
+        if hasattr(within, "aggregation"):
+            remedy += ", or use aggregation: allreduce"
+        raise UserError(
+            f"cluster {cluster.name!r} has no parameter_servers, which {type(within).__name__} sends its gradients "
+            f"to: {remedy}"
+        )
 
 
 def _report(
@@ -112,6 +172,7 @@ def _report(
     gradients = float(np.mean(counts)) * within.steps_per_update * protocol.groups / update_s
     batch = priced.examples_per_step // (protocol.groups * _contributing(within))
     price = cluster.device.price_per_hour_usd
+    failures = failure_cost(protocol, priced.timing)
     return Report(
         cluster=cluster.name,
         workload=workload.name,
@@ -130,8 +191,40 @@ def _report(
         traffic=priced.traffic,
         statistics=statistics(schedule, priced.timing),
         price_per_hour_usd=None if price is None else price * protocol.total_workers,
-        notes=priced.notes,
+        failures=failures,
+        notes=(*priced.notes, *_measured_instead(cluster, priced), *_not_met(failures, elapsed_s)),
     )
+
+
+def _measured_instead(cluster: Cluster, priced: Cost) -> list[str]:
+    """Which part of the description a measured table makes void."""
+    if priced.all_reduce != "measured table" or cluster.all_reduce == "fastest":
+        return []
+    return [f"all-reduces take as long as the measured table says; all_reduce: {cluster.all_reduce} only counts bytes"]
+
+
+def _not_met(failures: FailureCost | None, elapsed_s: float) -> list[str]:
+    """What a run was too short to meet."""
+    if failures is None:
+        return []
+    simulated = f"the {seconds_in_words(elapsed_s)} simulated are shorter than the"
+    said = []
+    if failures.between_failures_s > elapsed_s:
+        said.append(f"{simulated} {seconds_in_words(failures.between_failures_s)} between failures")
+    if failures.checkpoint_interval_s is not None and failures.checkpoint_interval_s > elapsed_s:
+        said.append(f"{simulated} {seconds_in_words(failures.checkpoint_interval_s)} between checkpoints")
+    return said
+
+
+def _failures_in_words(failures: FailureCost) -> str:
+    share, between = failures.time_share, seconds_in_words(failures.between_failures_s)
+    line = f"failures     cost {share:.2%} of a long run, in closed form: "
+    if failures.checkpoint_interval_s is None:
+        return line + f"each worker fails every {between} (the servers keep the weights: no checkpoint counts)"
+    line += f"one every {between}, a checkpoint every {seconds_in_words(failures.checkpoint_interval_s)}"
+    if failures.young_interval_s is not None:
+        line += f"; Young's interval is {seconds_in_words(failures.young_interval_s)}"
+    return line
 
 
 def _contributing(within: Protocol) -> int:
@@ -194,6 +287,8 @@ def in_words(report: Report) -> str:
         lines.append(f"dropped      {found.dropped_gradients} late gradients")
     if found.lost_updates:
         lines.append(f"lost         {found.lost_updates} updates to failures, {found.lost_share:.1%} of the work")
+    if report.failures is not None:
+        lines.append(_failures_in_words(report.failures))
     if report.price_per_hour_usd is not None:
         lines.append(f"price        {report.price_per_hour_usd:.2f} USD an hour")
     lines += [f"note         {note}" for note in report.notes]

@@ -14,16 +14,17 @@ Worker counts are filled in: a protocol names none. The cluster grows to hold th
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from simulation.cluster import Cluster, resized
 from simulation.description import load_cluster, load_workload, read_yaml, validated
 from simulation.errors import UserError
-from simulation.protocols import Protocol, from_dict
-from simulation.report import Report, simulate
+from simulation.protocols import Protocol, check_burn_in, from_dict, with_workers
+from simulation.report import Report, check, simulate
 
 PARTS = ("compute", "straggler", "link", "server", "teacher")
 COLUMNS = (
@@ -44,6 +45,7 @@ COLUMNS = (
     "dropped_gradients",
     "lost_updates",
     "lost_share",
+    "failures_time_share",
     "price_per_hour_usd",
 )
 
@@ -59,8 +61,8 @@ class Sweep:
     workers: tuple[int, ...]
     protocols: tuple[dict[str, Any], ...]
     updates: int | None = None
-    seed: int = 0
-    engine: str = "auto"
+    seed: int | None = None
+    engine: Literal["auto", "heap", "window", "closed_form"] = "auto"
     batch_per_worker_examples: int | None = None
 
     def __post_init__(self) -> None:
@@ -68,6 +70,10 @@ class Sweep:
             raise ValueError("workers and protocols need at least one entry each")
         if any(n < 1 for n in self.workers) or len(set(self.workers)) < len(self.workers):
             raise ValueError("workers must be different numbers of 1 or more")
+        for key in ("updates", "batch_per_worker_examples"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be 1 or more, not {value}")
 
 
 def load_sweep(path: Path) -> Sweep:
@@ -84,32 +90,17 @@ def load_sweep(path: Path) -> Sweep:
     return Sweep(**{**found.__dict__, **beside})
 
 
-def with_workers(description: Mapping[str, Any], workers: int, where: str) -> Protocol:
-    """The described protocol with so many workers in all.
+def described(description: Mapping[str, Any], workers: int, where: str) -> Protocol:
+    """The protocol of one entry with so many workers in all.
 
     Raises:
-        UserError: a worker count given, or groups (or backups) that do not divide the workers.
+        UserError: a worker count given, groups (or backups) that do not divide the workers, or what the
+            protocol refuses.
     """
     values = {k: v for k, v in description.items() if k != "name"}
-    if "workers" in values or "workers" in values.get("within", {}):
-        raise UserError(f"{where}: leave workers out of the protocol, the sweep fills them in")
-    if values.get("kind") == "Codistillation":
-        groups = values.get("groups")
-        if not isinstance(groups, int) or groups < 1 or workers % groups:
-            raise UserError(f"{where}: groups: {groups} does not divide {workers} workers: choose counts it does")
-        within = values.get("within")
-        if not isinstance(within, dict):
-            raise UserError(f"{where}: within: describe the protocol inside a group, for example kind: SyncSGD")
-        values["within"] = _filled(within, workers // groups, f"{where}.within")
-        return from_dict(values, where)
-    return from_dict(_filled(values, workers, where), where)
-
-
-def _filled(values: Mapping[str, Any], workers: int, where: str) -> dict[str, Any]:
-    backups = values.get("backups", 0) if values.get("kind") == "BackupWorkers" else 0
-    if not isinstance(backups, int) or backups >= workers:
-        raise UserError(f"{where}: backups: {backups} leave none of {workers} workers: give fewer")
-    return {**values, "workers": workers - backups}
+    protocol = from_dict(with_workers(values, workers, where), where)
+    check_burn_in(protocol, where)
+    return protocol
 
 
 def grown(cluster: Cluster, workers: int) -> Cluster:
@@ -122,30 +113,47 @@ def grown(cluster: Cluster, workers: int) -> Cluster:
         raise UserError(f"cluster {cluster.name!r}: {error}") from None
 
 
-def run_sweep(sweep: Sweep, progress: Callable[[str], None] = lambda _: None) -> list[tuple[str, int, Report]]:
-    """Every protocol at every worker count, in the order of the YAML.
+@contextmanager
+def _in(where: str) -> Iterator[None]:
+    """Mistakes met inside name the file and the key."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
 
-    All protocols are built before the first is run, so that a mistake in the last costs no time.
+
+def run_sweep(
+    sweep: Sweep, progress: Callable[[str], None] = lambda _: None, where: str = "sweep"
+) -> list[tuple[str, int, Report]]:
+    """Every protocol at every worker count, in the order of the YAML; ``where`` names it in messages.
+
+    All protocols are built and priced before the first is run, so that a mistake in the last costs no time.
     """
-    cluster = grown(load_cluster(sweep.cluster), max(sweep.workers))
-    workload = load_workload(sweep.workload)
+    with _in(f"{where}: cluster"):
+        cluster = grown(load_cluster(sweep.cluster), max(sweep.workers))
+    with _in(f"{where}: workload"):
+        workload = load_workload(sweep.workload)
     planned = []
     for i, description in enumerate(sweep.protocols):
-        name = str(description.get("name", description.get("kind")))
+        name, key = str(description.get("name", description.get("kind"))), f"{where}: protocols.{i}"
         for workers in sorted(sweep.workers):
-            planned.append((name, workers, with_workers(description, workers, f"protocols.{i}")))
+            protocol = described(description, workers, key)
+            with _in(f"{key}, {workers} workers"):
+                check(cluster, workload, protocol, sweep.updates, sweep.seed, sweep.batch_per_worker_examples)
+            planned.append((name, workers, protocol, f"{key}, {workers} workers"))
     found = []
-    for name, workers, protocol in planned:
+    for name, workers, protocol, key in planned:
         progress(f"{name}, {workers} workers")
-        played = simulate(
-            cluster,
-            workload,
-            protocol,
-            sweep.updates,
-            sweep.seed,
-            sweep.engine,
-            sweep.batch_per_worker_examples,
-        )
+        with _in(key):
+            played = simulate(
+                cluster,
+                workload,
+                protocol,
+                sweep.updates,
+                sweep.seed,
+                sweep.engine,
+                sweep.batch_per_worker_examples,
+            )
         found.append((name, workers, played.report))
     return found
 
@@ -178,6 +186,7 @@ def rows_of(results: list[tuple[str, int, Report]]) -> list[dict[str, Any]]:
                 "dropped_gradients": found.dropped_gradients,
                 "lost_updates": found.lost_updates,
                 "lost_share": found.lost_share,
+                "failures_time_share": "" if report.failures is None else report.failures.time_share,
                 "price_per_hour_usd": "" if report.price_per_hour_usd is None else report.price_per_hour_usd,
             }
         )

@@ -11,7 +11,7 @@ from math import exp, isfinite
 import numpy as np
 from scipy.special import ndtri
 
-from simulation.distributions import Distribution, whole_ns
+from simulation.distributions import LONGEST_NS, Distribution, whole_ns
 from simulation.draws import Bits, Floats, Ints, Stream, bits_at, survival_of, worker_keys
 from simulation.errors import UserError
 from simulation.protocols import (
@@ -23,6 +23,8 @@ from simulation.protocols import (
     StaleSynchronous,
     SyncSGD,
 )
+
+_TOO_LONG = "longer than 417 days: check units and batch"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Timing:
     def __post_init__(self) -> None:
         if not isinstance(self.compute, Distribution):
             raise UserError(f"timing.compute: {self.compute!r} is not a distribution of compute times")
+        if not self.compute.mean_ns <= LONGEST_NS:
+            raise UserError(f"timing.compute: {self.compute.mean_ns / 1e9:.3g} s a gradient: {_TOO_LONG}")
         for field in fields(self):
             if field.name == "compute":
                 continue
@@ -81,6 +85,8 @@ class Timing:
                 raise UserError(f"timing.{field.name}: {value!r} must be a {kind}")
             if not isfinite(value) or value < (1 if field.name == "servers" else 0):
                 raise UserError(f"timing.{field.name}: {value!r} is out of range")
+            if whole and field.name not in ("servers", "checkpoint_interval_ns") and value > LONGEST_NS:
+                raise UserError(f"timing.{field.name}: {value / 1e9:.3g} s: {_TOO_LONG}")
         if self.pause_probability >= 1.0:
             raise UserError(f"timing.pause_probability: {self.pause_probability} must be below 1")
         if (self.pause_probability > 0) != (self.pause_ns > 0):

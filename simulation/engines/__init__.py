@@ -14,6 +14,7 @@ import numpy as np
 from simulation.engines import closed_form, heap, window
 from simulation.engines.barrier import BarrierGroup
 from simulation.engines.codistillation import Group, codistill
+from simulation.engines.failures import check_progress
 from simulation.errors import UserError
 from simulation.protocols import Codistillation, Protocol, Within, check_run_length, to_dict
 from simulation.schedule import FORMAT, UPDATE_TYPES, EventLog, Schedule, Updates
@@ -33,12 +34,14 @@ def run(protocol: Protocol, timing: Timing, updates: int, seed: int = 0, engine:
     starts at time 0 with all workers reading version 0.
 
     Raises:
-        UserError: an option without effect, a run too short for the protocol, an engine that cannot play it.
+        UserError: an option without effect, a run too short for the protocol, failures that leave no progress, an
+            engine that cannot play it.
     """
     if engine not in ENGINES:
         raise UserError(f"engine: unknown {engine!r}; choose one of {', '.join(ENGINES)}")
     check_run_length(protocol, updates)
     timing.check(protocol)
+    check_progress(protocol, timing, updates)
     within = protocol.within if isinstance(protocol, Codistillation) else protocol
     groups = [ENGINES[engine](within, timing, seed, number) for number in range(protocol.groups)]
     log = EventLog()

@@ -132,11 +132,3 @@ def expected_maximum_ns(shift_ns: float, tail_mean_ns: float, workers: int) -> f
 def young_interval_ns(write_ns: float, failures_per_hour: float) -> float:
     """Young's (1974) checkpoint interval sqrt(2 * write * mean time between failures)."""
     return float(np.sqrt(2.0 * write_ns * HOUR_NS / failures_per_hour))
-
-
-def async_updates_per_second(timing: Timing, workers: int) -> tuple[float, str]:
-    """Upper bound on AsyncSGD's rate and what sets it: "server" (saturated) or "compute" (nobody waits)."""
-    cycle_ns = timing.mean_compute_ns + timing.push_ns + timing.pull_ns + timing.service_ns
-    by_workers = workers * 1e9 / cycle_ns
-    by_server = 1e9 / timing.service_ns if timing.service_ns else float("inf")
-    return (by_server, "server") if by_server < by_workers else (by_workers, "compute")

@@ -118,16 +118,28 @@ CLUSTER_MISTAKES = [
     ("nodes", 0, "nodes must be 1 or more"),
     ("nodes", "three", "nodes: "),
     ("nodez", 3, "nodez: unknown key, did you mean nodes?"),
-    ("device.colour", "red", "device.colour: unknown key"),
+    ("device.colour", "red", "device.colour: unknown key: remove it, or give one of name, peak_flop_per_s"),
+    ("straggler.tail_index", 2.0, "straggler.tail_index: unknown key: remove it, or give one of kind, sigma"),
+    ("straggler.sgima", 2.0, "straggler.sgima: unknown key, did you mean sigma?"),
+    ("operation", "all_reduce", "operation: unknown key: remove it, or give one of name"),
+    ("measured_collectives.0.worker", 8, "unknown key, did you mean workers?"),
     ("device.attained_fraction", 1.5, "at most 1"),
     ("confidence", "sure", "confidence: "),
     ("parameter_servers.count", 0, "count must be 1 or more"),
     ("straggler.kind", "lognorm", "straggler.kind: 'lognorm' is not one of shifted_exponential"),
     ("straggler.sigma", ..., "straggler.sigma: missing"),
     ("straggler", {"kind": "pareto", "tail_index": 1.0}, "tail_index must be above 1"),
-    ("pauses.probability_per_step", 0.0, "must lie in (0, 1]"),
+    ("pauses.probability_per_step", 0.0, "must lie between 0 and 1"),
+    ("pauses.probability_per_step", 1.0, "must lie between 0 and 1"),
+    ("pauses.pause_s", 1e300, "pause_s must lie between 1e-09 and 3.6e+07 s"),
+    ("pauses.pause_s", 1e-12, "pause_s must lie between 1e-09 and 3.6e+07 s"),
+    ("failures.restart_s", 1e300, "restart_s must lie between"),
     ("failures.checkpoint_interval_s", 0, "checkpoint_interval_s must be above zero"),
+    ("straggler.sigma", 50, "straggler: sigma must be at most 5"),
+    ("slowdown_sigma", 50, "slowdown_sigma must be at most 5"),
+    ("measured_collectives.0.operation", "all_gather", "operation: Input should be 'all_reduce' (it is 'all_gather')"),
     ("measured_collectives.0.workers", 1, "workers must be 2 or more"),
+    ("measured_collectives", CLUSTER["measured_collectives"] * 2, "two tables of all_reduce among 8 workers"),
     ("measured_collectives.0.bytes", ..., "measured_collectives.0.bytes: missing"),
 ]
 
@@ -175,6 +187,8 @@ def test_each_mistake_in_a_workload_is_one_line(where: str, value: Any, said: st
         ("- 1\n- 2\n", "must be a mapping"),
         ("name: a\nname: b\n", "line 2: not valid YAML: key 'name' is given twice"),
         ("", "must be a mapping"),
+        ("? [a, b]\n: 1\n", "line 1: not valid YAML: a key is a list or a mapping"),
+        ("? {a: b}\n: 1\n", "line 1: not valid YAML: a key is a list or a mapping"),
     ],
 )
 def test_what_is_no_yaml_mapping_is_refused(text: str, said: str, tmp_path: Path) -> None:
@@ -182,6 +196,18 @@ def test_what_is_no_yaml_mapping_is_refused(text: str, said: str, tmp_path: Path
         load_cluster(written(tmp_path, text))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_key(tmp_path: Path) -> None:
+    file = tmp_path / "it.yaml"
+    file.write_text(yaml.safe_dump(CLUSTER), encoding="utf-8-sig")
+    assert load_cluster(str(file)).name == "small"
+
+
+def test_bucket_bytes_need_overlap(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="bucket_bytes: has no effect with overlap: false"):
+        load_cluster(written(tmp_path, CLUSTER | {"overlap": False, "bucket_bytes": 1e6}))
+    assert not load_cluster(written(tmp_path, CLUSTER | {"overlap": False})).overlap
 
 
 def test_unknown_names_suggest_the_nearest() -> None:
@@ -205,13 +231,20 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
     with pytest.raises(UserError, match="cannot be written"):
         write_yaml(load_cluster("dgx-a100"), tmp_path / "no" / "it.yaml")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="folder: cannot be written"):
+        write_yaml(load_cluster("dgx-a100"), tmp_path / "folder")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "kept.yaml"]
 
 
 def test_a_file_of_step_times_is_found_beside_the_cluster(tmp_path: Path) -> None:
     cluster = changed(CLUSTER, "straggler", {"kind": "empirical", "file": "times.txt"})
     with pytest.raises(UserError, match=r"straggler\.file"):
         load_cluster(written(tmp_path, cluster))
-    (tmp_path / "times.txt").write_text("1.0\n2.0\n4.0\n")
+    (tmp_path / "times.txt").write_text("1.0\n-2.0\n4.0\n")
+    with pytest.raises(UserError, match=r"times\.txt:2: -2\.0 is not a time of zero or more"):
+        cost(load_cluster(written(tmp_path, cluster)), load_workload("resnet-50"), SyncSGD(1))
+    (tmp_path / "times.txt").write_text("1.0\n2.0\n4.0\n", encoding="utf-8-sig")
     found = load_cluster(written(tmp_path, cluster))
     compute = cost(found, load_workload("resnet-50"), SyncSGD(1)).timing.compute
     assert compute.mean_ns * 2 / 7 * 3 == pytest.approx(
@@ -228,6 +261,9 @@ def test_workers_fill_whole_nodes() -> None:
     with pytest.raises(ValueError, match="lower workers or raise nodes"):
         cluster.shape(12)
     assert resized(cluster, 3).shape(12) == (4, 3)
+    servers = resized(cluster, 3).parameter_servers
+    assert servers is not None
+    assert servers.count == 3  # one a node, as before
 
 
 def test_compute_time_prefers_measurements() -> None:

@@ -11,6 +11,7 @@ from simulation.distributions import Constant, Empirical, LogNormal, Pareto, Shi
 from simulation.draws import Stream, draw_bits
 from simulation.engines import run
 from simulation.engines.closed_form import HOUR_NS, expected_maximum_ns, young_interval_ns
+from simulation.engines.failures import failure_cost
 from simulation.errors import UserError
 from simulation.protocols import (
     AsyncSGD,
@@ -279,6 +280,12 @@ def test_failures_repeat_lost_updates_and_young_is_near_the_best():
 
     best = young_interval_ns(write, 6.0)
     s = hours(best)
+    timing = Timing(
+        compute, failures_per_hour=6.0, restart_ns=10**10, checkpoint_interval_ns=int(best), checkpoint_write_ns=write
+    )
+    assert 1 - 40_000 * 1e9 / s.updates.time_ns[-1] == pytest.approx(
+        failure_cost(SyncSGD(1), timing).time_share, rel=0.2
+    )
     back, fails = s.events.of(Kind.ROLLBACK), s.events.of(Kind.FAIL)
     assert len(back) == len(fails) > 50
     assert (back.peer_version <= back.version).all()
@@ -292,6 +299,21 @@ def test_failures_repeat_lost_updates_and_young_is_near_the_best():
         assert hours(best * factor).updates.time_ns[-1] > s.updates.time_ns[-1]
 
 
+def test_published_snapshots_stand_in_for_checkpoints():
+    timing = Timing(
+        Constant(1e9),
+        failures_per_hour=6.0,
+        restart_ns=10**10,
+        checkpoint_interval_ns=10**18,
+        checkpoint_write_ns=2 * 10**9,
+    )
+    pair = Codistillation(2, SyncSGD(1), 50, pickup="latest")
+    s = run(pair, timing, 20_000, seed=3)
+    share = 1 - 20_000 * 1e9 / np.mean([s.updates.time_ns[rows][-1] for rows in s.group_slices()])
+    assert share == pytest.approx(failure_cost(pair, timing).time_share, rel=0.2)
+    assert failure_cost(SyncSGD(2), timing).time_share == 1.0
+
+
 @pytest.mark.parametrize("protocol", [AsyncSGD(8), StaleSynchronous(8, 2)])
 def test_a_failed_worker_loses_one_gradient_and_rejoins(protocol):
     timing = Timing(ShiftedExponential(8e8, 2e8), failures_per_hour=100.0, restart_ns=30 * 10**9)
@@ -303,6 +325,8 @@ def test_a_failed_worker_loses_one_gradient_and_rejoins(protocol):
     for worker in range(8):
         skipped += int((np.diff(s.updates.step[s.updates.worker == worker], prepend=-1) - 1).sum())
     assert 0 < skipped <= len(fails)
+    # A worker fails every 288 s and then loses 30 s and half a step of one second.
+    assert failure_cost(protocol, timing).time_share == pytest.approx(30.5 / (288 + 30.5), rel=0.1)
     with pytest.raises(UserError, match="use engine heap"):
         run(protocol, timing, 100, engine="window")
 
@@ -347,6 +371,8 @@ def test_seed_and_nothing_else_decides():
             lambda t: run(BackupWorkers(2, 1, "finish"), Timing(Constant(1.0), failures_per_hour=1.0), 5),
             "can fail only with late",
         ),
+        (lambda t: run(SyncSGD(2), Timing(Constant(1e9), failures_per_hour=3600.0), 50), "more than 1000 attempts"),
+        (lambda t: run(AsyncSGD(2), Timing(Constant(1e12), failures_per_hour=3600.0), 50), "a worker fails every 2 s"),
     ],
 )
 def test_refusals(call, says):

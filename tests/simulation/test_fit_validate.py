@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulation import predictions, validate
 from simulation.costs import cost
-from simulation.description import load_cluster, load_workload
+from simulation.description import load_cluster, load_workload, write_yaml
 from simulation.errors import UserError
 from simulation.fit import AllReduceLaw, ServerLaw, as_cluster, fit, read_table
 from simulation.nccl_tests import read_nccl_tests
@@ -46,6 +46,26 @@ def test_no_knee_in_sight_is_said() -> None:
     assert any("no knee in sight up to 8 workers" in w for w in found.warnings)
 
 
+def test_flat_data_show_no_knee() -> None:
+    for times in ([1.0, 1.0, 1.0, 1.0], [1.0, 1.02, 0.99, 1.01]):
+        found = fit([1, 2, 4, 8], times)
+        assert any("no knee in sight up to 8 workers" in w for w in found.warnings)
+        assert not any("above the knee" in w for w in found.warnings)
+        assert found.upper_bounds == ("per_client_s",)
+        assert isinstance(found.law, ServerLaw)
+        assert found.law.per_client_s == pytest.approx(times[-1] / 8)
+    law = ServerLaw(1.0, 0.05, 0.1)
+    assert fit(COUNTS, [law.step_s(n) for n in COUNTS]).upper_bounds == ()
+
+
+@pytest.mark.parametrize("law", ["servers", "all_reduce"])
+def test_a_fit_that_misses_the_data_is_called_useless_and_makes_no_cluster(law: str) -> None:
+    found = fit([1, 2, 4, 8], [4.0, 2.0, 1.0, 0.5], law)
+    assert "useless: the law misses the data by" in found.warnings[0]
+    with pytest.raises(UserError, match="no cluster is written"):
+        as_cluster(found, load_workload("resnet-50"), 32, "mine")
+
+
 def test_one_point_in_a_regime_is_said() -> None:
     law = ServerLaw(1.0, 0.05, 0.1)
     above = fit([1, 2, 4, 64], [law.step_s(n) for n in (1, 2, 4, 64)])
@@ -62,6 +82,10 @@ def test_too_little_data_is_refused() -> None:
         fit([1, 2], [1.0, 1.0])
     with pytest.raises(UserError, match="above zero"):
         fit([1, 2, 4], [1.0, 0.0, 1.0])
+    with pytest.raises(UserError, match="are no measurements"):
+        fit([1, 2, 10**400], [1.0, 1.0, 1.0])
+    with pytest.raises(UserError, match="are no measurements"):
+        fit([1, 2, 4], [1.0, 1.0, 1e308])
     with pytest.raises(UserError, match="choose servers or all_reduce"):
         fit([1, 2, 4], [1.0, 1.0, 1.0], "magic")
 
@@ -80,11 +104,25 @@ def test_a_fitted_cluster_gives_the_law_back(law: ServerLaw | AllReduceLaw, name
     for n in COUNTS:
         step = cost(cluster, workload, SyncSGD(n, aggregation), 32).step_s  # type: ignore[arg-type]
         assert step == pytest.approx(law.step_s(n), rel=1e-4)
+    for n in (3, 5, 6, 7, 9, 13, 27, 50, 100, 127):
+        step = cost(cluster, workload, SyncSGD(n, aggregation), 32).step_s  # type: ignore[arg-type]
+        assert step == pytest.approx(law.step_s(n), rel=1e-3)
+
+
+def test_a_law_of_latency_alone_is_given_back_too(tmp_path: Path) -> None:
+    workload, law = load_workload("resnet-50"), AllReduceLaw(1.0, 0.3, 0.0)
+    found = fit([1, 2, 4, 8], [law.step_s(n) for n in (1, 2, 4, 8)], "all_reduce")
+    write_yaml(as_cluster(found, workload, 32, "mine"), tmp_path / "mine.yaml")
+    cluster = load_cluster(str(tmp_path / "mine.yaml"))
+    for n in range(1, 9):
+        assert cost(cluster, workload, SyncSGD(n), 32).step_s == pytest.approx(law.step_s(n), rel=1e-4)
 
 
 def test_tables_are_read_with_either_column(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("workers,step_s\n1,0.5\n2,0.6\n")
+    assert read_table(path) == ([1, 2], [0.5, 0.6])
+    path.write_text("workers,step_s\n1,0.5\n2,0.6\n", encoding="utf-8-sig")
     assert read_table(path) == ([1, 2], [0.5, 0.6])
     path.write_text("workers,examples_per_s\n1,64\n2,64\n")
     assert read_table(path, 32) == ([1, 2], [0.5, 1.0])
@@ -98,9 +136,12 @@ def test_tables_are_read_with_either_column(tmp_path: Path) -> None:
         ("workers,step_s,examples_per_s\n1,1,1\n", None, "give workers and one of"),
         ("workers,examples_per_s\n1,1\n", None, "give --batch"),
         ("workers,step_s\n1,1\n", 32, "--batch has no effect"),
-        ("workers,step_s\n1,fast\n", None, "line 2: workers and step_s must be numbers"),
+        ("workers,step_s\n1,fast\n", None, "line 2: workers must be a whole number, step_s a number"),
         ("workers,step_s\n1,1\n2\n", None, "line 3: "),
         ("workers,step_s\n0,1\n", None, "must be above zero"),
+        ("workers,step_s\n1,inf\n", None, "line 2: workers and step_s must be above zero"),
+        ("workers,step_s\n", None, "no rows below the header"),
+        ("workers,examples_per_s\n1" + 300 * "0" + ",1\n", 32, "line 2: more than 1e.09 workers"),
         ("", None, "columns none"),
     ],
 )
@@ -142,18 +183,44 @@ def test_nccl_tests_output_keeps_bytes_and_seconds(tmp_path: Path) -> None:
 def test_nccl_tests_old_lines_have_no_root(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     lines = [
-        "  1024  256  float  sum  20.0  0.05  0.05  1e-7  20.0  0.05  0.05  1e-7",
-        "  1048576  262144  float  sum  50.0  20.97  20.97  1e-7  50.0  20.97  20.97  1e-7",
+        "  1024  256  float  sum  20.0  0.05  0.08  1e-7  20.0  0.05  0.08  1e-7",
+        "  1048576  262144  float  sum  50.0  20.97  31.46  1e-7  50.0  20.97  31.46  1e-7",
     ]
     path.write_text("\n".join(lines))
     assert read_nccl_tests(path, workers=4).seconds_measured == pytest.approx((20e-6, 50e-6))
+
+
+@pytest.mark.parametrize("tag", ["[1,0]<stdout>:", "[1,0]<stdout>: ", "[prterun-a-7@1,0]<stdout>: ", "0: ", " 0: "])
+def test_nccl_tests_under_a_launcher_are_the_same(tag: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("".join(tag + line for line in (NCCL_HEAD + NCCL_NEW).splitlines(keepends=True)))
+    assert (read_nccl_tests(path).workers, read_nccl_tests(path).bytes) == (2, (8, 1048576, 134217728))
+
+
+def test_the_number_of_ranks_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(NCCL_HEAD + NCCL_NEW)
+    assert read_nccl_tests(path, 2).workers == 2
+    with pytest.raises(UserError, match="2 '# Rank' lines, but --workers 16: leave"):
+        read_nccl_tests(path, 16)
+    with pytest.raises(UserError, match="--workers 1: an all-reduce needs two"):
+        read_nccl_tests(path, 1)
+    path.write_text(NCCL_NEW)
+    with pytest.raises(UserError, match="an all-reduce among 4 ranks has 31"):
+        read_nccl_tests(path, 4)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (NCCL_NEW, "give it with --workers"),
-        (NCCL_HEAD, "0 lines of measurements"),
+        ("# Collective test starting: all_gather_perf\n" + NCCL_HEAD + NCCL_NEW, "output of all_gather_perf: only"),
+        (NCCL_HEAD + NCCL_NEW.replace(" sum", "none"), "line 9: reduces nothing: only all-reduces"),
+        (NCCL_HEAD + NCCL_NEW.replace("20.97  20.97", "20.97  10.49"), "line 10: busbw 10.49 GB/s, an all-reduce"),
+        (NCCL_HEAD + NCCL_NEW.replace("20.97      0", "20.97      7"), "line 10: 7 and 0 values came out wrong"),
+        (NCCL_HEAD + NCCL_NEW.replace("  50.00", "    nan"), "line 10: time nan us is not above zero"),
+        (NCCL_HEAD.replace("#  Rank  1", "#") + NCCL_NEW, "a run of one rank"),
+        (NCCL_HEAD, "no lines of measurements"),
         (
             NCCL_HEAD + NCCL_NEW.replace("20.97", "22.51"),
             "line 10: 1.04858e.06 bytes in 50 us is not 22.51 GB/s",
