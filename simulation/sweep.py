@@ -25,7 +25,7 @@ from simulation.errors import UserError
 from simulation.protocols import Protocol, from_dict
 from simulation.report import Report, simulate
 
-PARTS = ("compute", "straggler", "link", "server", "teacher")
+PARTS = ("compute", "straggler", "link", "server", "teacher", "peers", "failure")
 COLUMNS = (
     "protocol",
     "workers",
