@@ -177,12 +177,12 @@ def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: Co
     )
 
 
-def _cycle_s(timing: Timing, rest_s: float) -> float:
-    """Mean cycle of asynchronous workers: a gradient of their own speed, then ``rest_s``; their rates add up."""
+def _paced_s(timing: Timing, rest_s: float) -> float:
+    """Compute in the mean cycle of asynchronous workers, the rest of which is ``rest_s``: their rates add up."""
     if not timing.slowdown_sigma:
-        return timing.mean_compute_ns / NS + rest_s
+        return timing.mean_compute_ns / NS
     factors, weights = speeds(timing)
-    return 1.0 / float(weights @ (1.0 / (mean_ns_at(timing, factors) / NS + rest_s)))
+    return 1.0 / float(weights @ (1.0 / (mean_ns_at(timing, factors) / NS + rest_s))) - rest_s
 
 
 def _served(
@@ -204,7 +204,8 @@ def _served(
     link_s = sum(path.inside_s) + path.push_s + path.pull_s
     service_s = path.service_s
     alone = Timing(compute_distribution(cluster, compute.step_s), **_of_workers(cluster))  # type: ignore[arg-type]
-    queued_s = max(0.0, path.card_s - _cycle_s(alone, link_s + service_s / servers)) if path.card_s else 0.0
+    own_s = link_s + service_s / servers
+    queued_s = max(0.0, path.card_s - own_s - _paced_s(alone, own_s)) if path.card_s else 0.0
     link_s += queued_s
     saturated = False
     notes: tuple[str, ...] = ()
@@ -287,7 +288,7 @@ def _free_parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, 
         compute = timing.mean_compute_ns / NS
         straggler = _behind_the_slowest_s(protocol, timing, compute + rest)
     else:
-        compute, straggler = _cycle_s(timing, rest) - rest, 0.0
+        compute, straggler = _paced_s(timing, rest), 0.0
     return {
         "compute": compute,
         "straggler": straggler,

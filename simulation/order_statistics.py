@@ -66,6 +66,9 @@ def expected_kth_ns(timing: Timing, k: int, n: int, steps: float = 1) -> float:
         return timing.compute.value_ns
     if n == 1 or (steps == inf and not timing.slowdown_sigma):
         return timing.mean_compute_ns
+    if steps != 1 and not timing.slowdown_sigma:
+        mean = timing.mean_compute_ns
+        return mean + (expected_kth_ns(timing, k, n) - mean) / sqrt(steps)
     factors, _ = speeds(timing)
     tiny = np.array([1e-7 / n])
     longest = float(timing.compute.inverse_survival(tiny)[0]) * float(factors[-1]) + timing.pause_ns
