@@ -28,7 +28,8 @@ class Report:
         step_s, parts_s, utilisation: of the second half of the run, so that start-up does not count. The parts
             are what workers did or waited for (`Statistics.shares`), and add up to the step; utilisation is the
             share of their time in which they computed gradients that count.
-        bound, why: the largest of these shares, or servers that were busy all the time.
+        bound, why: the largest of these shares, or servers that were busy all the time; "compute" stands for the
+            teachers' forward passes too, unless these take longer than the workers' own gradients.
         expected_step_s: by formula, over all seeds (`costs.cost`).
     """
 
@@ -122,7 +123,8 @@ def _bound(protocol: Protocol, priced: Cost, found: Statistics, update_s: float)
     """What bounded the run, and why in words."""
     busy_share = priced.timing.service_ns / 1e9 / update_s
     saturated = priced.saturated if protocol.barrier else busy_share > ALWAYS_BUSY
-    bound = "server" if saturated else found.bound
+    taught = found.bound == "compute" and found.shares["teacher"] > found.shares["compute"]
+    bound = "server" if saturated else "teacher" if taught else found.bound
     return bound, reason(bound, found.shares, priced.link_level, priced.overlap)
 
 
