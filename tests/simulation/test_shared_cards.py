@@ -11,6 +11,7 @@ from simulation.cluster import SERVERS, Cluster, Device, Level, ParameterServers
 from simulation.costs import cost
 from simulation.description import load_cluster, load_workload
 from simulation.errors import UserError
+from simulation.fit import ServerLaw, fit
 from simulation.placement import meetings
 from simulation.protocols import (
     AsyncSGD,
@@ -23,6 +24,7 @@ from simulation.protocols import (
     Within,
 )
 from simulation.report import simulate
+from simulation.validate import served_step_s
 from simulation.workload import Layer, Workload
 
 NET = Workload(
@@ -206,3 +208,13 @@ def test_the_step_of_a_known_case() -> None:
     cluster = nodes_of_eight(device=load_cluster("p100-ethernet").device, overlap=True)
     workload = load_workload("resnet-50")
     assert cost(cluster, workload, AsyncSGD(32)).step_s == pytest.approx(8 * 102.228128e6 / 1.25e9, rel=1e-3)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8, 16, 128])
+def test_a_fitted_law_carries_over_to_nodes_of_eight_through_the_price_of_a_step(workers: int) -> None:
+    counts = [2**k for k in range(8)]
+    found = fit(counts, [ServerLaw(2.0, 0.07, 0.06).step_s(n) for n in counts])
+    law, net = found.law, load_workload("inception-v3")
+    nodes = max(1, workers // 8)
+    assert served_step_s(found, net, 64, workers, 8) == pytest.approx(law.step_s(nodes), rel=1e-6)
+    assert served_step_s(found, net, 64, workers, 1) == pytest.approx(law.step_s(workers), rel=1e-6)
