@@ -155,8 +155,11 @@ def _sweep_figure(figure: Any, rows: list[dict[str, Any]]) -> None:
         row["protocol"]: {part: row[f"{part}_s"] for part in figures.PARTS} for row in rows if row["workers"] == most
     }
     figures.step_time_breakdown(axes["parts"], parts)
-    axes["efficiency"].get_legend().remove()
-    axes["parts"].set_title(f"{most:,} workers", loc="left", fontsize="medium")
+    for panel in ("time", "efficiency"):
+        axes[panel].get_legend().remove()
+    lines, labels = axes["time"].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper left", ncols=3, frameon=False, handlelength=4)
+    axes["parts"].set_xlabel(f"simulated {axes['parts'].get_xlabel()} of {most:,} workers")
 
 
 def shelf(arguments: argparse.Namespace) -> None:

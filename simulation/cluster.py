@@ -11,6 +11,9 @@ from typing import Literal
 from simulation.collectives import Shape
 from simulation.links import AlphaBeta, Link, Table, require, require_non_negative, require_positive
 
+SERVERS = "parameter servers"
+"""What the servers' own links are called among the levels of links."""
+
 Confidence = Literal["transcribed", "secondary", "derived", "measured", "unverified"]
 
 WIDEST_SIGMA = 5.0
@@ -251,6 +254,10 @@ class Cluster(Described):
         require_positive(bucket_bytes=self.bucket_bytes)
         self._check_tables()
         require(bool(self.links), "links is empty: describe at least one level of links")
+        names = [level.level for level in self.links]
+        for name in names:
+            require(name != SERVERS, f"a level of links is called {name!r}, which names the servers' own: rename it")
+            require(names.count(name) == 1, f"two levels of links are called {name!r}: give each a name of its own")
         joined = math.prod(level.members for level in self.links)
         require(
             joined == self.devices,

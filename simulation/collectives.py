@@ -57,6 +57,16 @@ def seconds(stages: Stages, links: Sequence[Link]) -> float:
     )
 
 
+def seconds_by_level(stages: Stages, links: Sequence[Link]) -> tuple[float, ...]:
+    """The same time by the level of each stage's slowest transfer."""
+    taken = [0.0] * len(links)
+    for stage in stages:
+        times = [(t.messages * links[t.level].seconds(t.message_bytes), t.level) for t in stage]
+        longest, level = max(times, default=(0.0, 0))
+        taken[level] += longest
+    return tuple(taken)
+
+
 def bytes_per_link(stages: Stages, levels: int) -> tuple[float, ...]:
     """Bytes that the busiest link of each level carries."""
     carried = [0.0] * levels

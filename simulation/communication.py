@@ -1,7 +1,7 @@
 """How a protocol's bytes travel: all-reduce, parameter servers, and the exchanges of codistillation.
 
 Each function turns a cluster and a workload into seconds and into bytes per link; ``costs.py`` puts them
-together. Where workers sit: worker w is device w of the cluster; groups follow each other.
+together. Where workers sit: worker w is device w of the cluster; groups follow each other (``placement.py``).
 """
 
 import math
@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulation import collectives
-from simulation.cluster import Cluster
-from simulation.collectives import ALL_REDUCE, Shape, Stages
+from simulation.cluster import SERVERS, Cluster
+from simulation.collectives import ALL_REDUCE, Stages, Transfer
 from simulation.errors import UserError
 from simulation.links import Table
 from simulation.overlap import DDP_FIRST_BUCKET_BYTES, Overlap, overlap_backward
+from simulation.placement import meetings, shape_of_groups
 from simulation.protocols import Codistillation
 from simulation.workload import ComputeTime, Workload, backward_by_layer
 
@@ -116,18 +117,23 @@ def added(*parts: list[Traffic]) -> tuple[Traffic, ...]:
 
 @dataclass(frozen=True)
 class ServerPath:
-    """A gradient's way to the servers and back: inside the node, push, service of one update, pull."""
+    """A gradient's way to the servers and back: inside the node, push, service of one update, pull.
 
-    inside_s: float
+    ``inside_s`` is by level. The clients of one node share its card: ``card_s`` is how long it takes them all
+    in one direction, 0 where a client has a card of its own.
+    """
+
+    inside_s: tuple[float, ...]
     push_s: float
     service_s: float
     pull_s: float
+    card_s: float
     clients: int
     traffic: tuple[Traffic, ...]
 
 
 def _exposed(cluster: Cluster, sizes: list[float], compute_s: list[float]) -> float:
-    """Seconds of sending these layers over a worker's link that computing them does not hide."""
+    """Seconds of sending these layers over a client's link, alone on it, that computing them does not hide."""
     link = cluster.link_models[-1]
     if not cluster.overlap:
         return link.seconds(sum(sizes))
@@ -136,27 +142,29 @@ def _exposed(cluster: Cluster, sizes: list[float], compute_s: list[float]) -> fl
 
 
 def server_path(
-    cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime
+    cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime, groups: int = 1
 ) -> ServerPath:
-    """Push, service and pull of one update.
+    """Push, service and pull of one update, in one of so many groups of workers.
 
     Gradients leave layer by layer during the backward pass, and weights arrive layer by layer during the next
     forward pass, unless ``overlap`` is off: only what stays exposed counts.
 
     Synchronous workers of one node first reduce among themselves, and the node is one client; the servers
     take all gradients in, then send all weights out, one client after another. An asynchronous worker is a
-    client of its own, and a full-duplex server takes gradients in while it sends weights out.
+    client of its own, and a full-duplex server takes gradients in while it sends weights out. So does a node's
+    card, for all clients in that node.
     """
     servers = cluster.parameter_servers
     if servers is None:
         raise UserError(f"cluster {cluster.name!r} has no parameter_servers: add them, or use aggregation: allreduce")
     size = workload.gradient_bytes
     shape = cluster.shape(workers)
-    inner: Shape = shape[:-1] if synchronous and len(shape) > 1 and shape[-1] > 1 else ()
-    clients = shape[-1] if inner else workers
+    inner = shape[:-1] if synchronous else ()
+    clients = shape[-1] if synchronous else workers
     inside: Stages = ()
     for level, members in enumerate(inner):
         inside += collectives.ring_all_reduce(members, size, level, collectives.groups_at(shape, level))
+    sharing = math.prod(shape_of_groups(cluster, groups, workers)[:-1]) // math.prod(inner)
     sizes = [layer.parameters * workload.bytes_per_parameter for layer in workload.layers]
     pushing = _exposed(cluster, sizes, backward_by_layer(workload, compute.backward_s))
     # Pulling is pushing backwards in time: a layer's weights must arrive before its forward pass begins.
@@ -166,14 +174,15 @@ def server_path(
     applied = size / servers.apply_bytes_per_s if servers.apply_bytes_per_s else 0.0
     service = per_direction * (2 if synchronous else 1) + applied
     traffic = [
-        Traffic(cluster.links[-1].level, size, clients * size * 2),
-        Traffic("parameter servers", clients * size / servers.count, clients * size * 2),
+        Traffic(cluster.links[-1].level, sharing * size, clients * size * 2),
+        Traffic(SERVERS, clients * size / servers.count, clients * size * 2),
     ]
     return ServerPath(
-        inside_s=collectives.seconds(inside, cluster.link_models),
+        inside_s=collectives.seconds_by_level(inside, cluster.link_models),
         push_s=servers.latency_s + pushing + incast,
         service_s=service,
         pull_s=servers.latency_s + pulling,
+        card_s=sharing * cluster.link_models[-1].seconds(size) if sharing > 1 else 0.0,
         clients=clients,
         traffic=added(traffic_of(cluster, inside), traffic),
     )
@@ -193,47 +202,63 @@ class ExchangePath:
     traffic: tuple[Traffic, ...]
 
 
-def _crossing(cluster: Cluster, protocol: Codistillation) -> int:
-    """The level of links over which the groups meet."""
-    used = [i for i, members in enumerate(cluster.shape(protocol.total_workers)) if members > 1]
-    return used[-1]
+def _snapshots(cluster: Cluster, protocol: Codistillation, size: float) -> Stages:
+    """Every group takes in the weights of each peer over one link, which small groups share; side by side."""
+    return (
+        tuple(
+            Transfer(m.level, 1, m.groups_per_link * m.peers * size, protocol.groups // m.groups_per_link)
+            for m in meetings(cluster, protocol.groups, protocol.within.total_workers)
+        ),
+    )
+
+
+def _gathered(cluster: Cluster, protocol: Codistillation, size: float) -> Stages:
+    """Counterparts in all groups gather what each has: across the outermost level first, then inside.
+
+    No part crosses a node's card twice; the devices under a link gather at the same time.
+    """
+    stages: Stages = ()
+    have = 1  # of the counterparts' parts, those that a device has by now
+    for m in reversed(meetings(cluster, protocol.groups, protocol.within.total_workers)):
+        own = m.devices_per_link * have * size
+        stages += ((Transfer(m.level, m.parts - 1, own, m.links),),)
+        have *= m.parts
+    return stages
 
 
 def exchange_path(cluster: Cluster, workload: Workload, protocol: Codistillation, compute: ComputeTime) -> ExchangePath:
     """The price of an exchange; traffic is per step, spread over the interval.
 
-    Checkpoints: every group sends its weights once and takes in those of all peers over the link where groups
+    Checkpoints: every group sends its weights once and takes in those of all peers over the links where they
     meet, in the background; then it stands still while they are handed out inside it. Each taught step runs
     the forward pass of every peer.
 
     Predictions: counterparts in all groups see the same examples and gather each other's predictions, at a
     standstill; nobody runs a peer's forward pass.
+
+    Raises:
+        UserError: predictions whose size is not described.
+        ValueError: groups that lie across the border of a node.
     """
     groups, per_group = protocol.groups, protocol.within.total_workers
-    level, shape = _crossing(cluster, protocol), cluster.shape(per_group)
-    link, name = cluster.link_models[level], cluster.links[level].level
     every = 1.0 / protocol.interval_steps
     if protocol.exchange == "checkpoints":
         size = workload.gradient_bytes
-        arriving = (groups - 1) * size
-        inside = collectives.hierarchical_broadcast(shape, arriving)
-        crossing = [Traffic(name, arriving * every, groups * arriving * every)]
+        arriving = _snapshots(cluster, protocol, size)
+        inside = collectives.hierarchical_broadcast(cluster.shape(per_group), (groups - 1) * size)
         return ExchangePath(
-            publish_s=link.seconds(arriving),
+            publish_s=collectives.seconds(arriving, cluster.link_models),
             adopt_s=collectives.seconds(inside, cluster.link_models),
             exchange_s=0.0,
             teacher_forward_s=(groups - 1) * compute.forward_s,
-            traffic=added(traffic_of(cluster, inside, every, groups), crossing),
+            traffic=added(traffic_of(cluster, inside, every, groups), traffic_of(cluster, arriving, every)),
         )
     per_example = workload.prediction_bytes_per_example
     if per_example is None:
         raise UserError(
             f"workload {workload.name!r} has no prediction_bytes_per_example: add it, or exchange checkpoints"
         )
-    sharing = math.prod(shape[:level])
-    own = workload.batch_per_worker_examples * per_example * sharing
-    copies = per_group // sharing
-    gather = collectives.ring_all_gather(groups, groups * own, level, copies)
+    gather = _gathered(cluster, protocol, workload.batch_per_worker_examples * per_example)
     return ExchangePath(
         0.0,
         0.0,

@@ -3,18 +3,19 @@ it.
 
 ``cost(cluster, workload, protocol)`` is the one door. Each part of the price is worked out by one small
 function from collectives, overlap and the workload; ``Timing`` carries the durations to the engines. Step
-time and bound given here are expectations in closed form; the engines add queues, waiting between groups,
-and failures.
+time and bound given here are expectations in closed form, over seeds; the engines add queues at random, groups
+of asynchronous workers that wait for slower ones, late workers of backups, and failures.
 
 Where workers sit: worker w is device w of the cluster; groups follow each other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 
 from simulation.cluster import Cluster, Empirical, Lognormal, Pareto, ShiftedExponential
-from simulation.collectives import Stages
+from simulation.collectives import Stages, seconds_by_level
 from simulation.communication import (
     Traffic,
     added,
@@ -29,7 +30,7 @@ from simulation.distributions import Empirical as EmpiricalTimes
 from simulation.distributions import Pareto as ParetoTimes
 from simulation.distributions import ShiftedExponential as ShiftedExponentialTimes
 from simulation.errors import UserError
-from simulation.order_statistics import expected_kth_ns
+from simulation.order_statistics import expected_kth_ns, mean_ns_at, speeds
 from simulation.overlap import Overlap
 from simulation.protocols import (
     AsyncSGD,
@@ -51,8 +52,9 @@ NS = 1e9
 class Cost:
     """The price of one step (of every group at once, under codistillation).
 
-    ``parts_s`` add up to ``step_s``, seconds by cause: compute, straggler, link, server, teacher. ``bound``
-    is the cause that takes most of it, and ``why`` says so in words.
+    ``parts_s`` add up to ``step_s``, seconds by cause: compute, straggler, link, server, teacher, peers.
+    ``bound`` is the cause that takes most of it, or servers that are busy all the time (``saturated``), and
+    ``why`` says so in words. ``link_level`` is the level of links that takes most of the time on links.
     """
 
     workers: int
@@ -62,6 +64,8 @@ class Cost:
     parts_s: dict[str, float]
     bound: str
     why: str
+    saturated: bool
+    link_level: str
     traffic: tuple[Traffic, ...]
     all_reduce: str | None
     overlap: Overlap | None
@@ -107,14 +111,20 @@ def _empirical(file: str, step_ns: float) -> Distribution:
 # The price of a step
 
 
-def _timing(cluster: Cluster, protocol: Protocol, compute_s: float, per_group: int, **parts: int) -> Timing:
-    """A ``Timing`` of the durations that the protocol uses."""
-    values: dict[str, int | float] = {"slowdown_sigma": cluster.slowdown_sigma, **parts}
+def _of_workers(cluster: Cluster) -> dict[str, int | float]:
+    """What a ``Timing`` says of workers beyond the distribution of their gradients."""
+    values: dict[str, int | float] = {"slowdown_sigma": cluster.slowdown_sigma}
     if cluster.pauses:
         values |= {
             "pause_probability": cluster.pauses.probability_per_step,
             "pause_ns": ns_of(cluster.pauses.pause_s),
         }
+    return values
+
+
+def _timing(cluster: Cluster, protocol: Protocol, compute_s: float, per_group: int, **parts: int) -> Timing:
+    """A ``Timing`` of the durations that the protocol uses."""
+    values: dict[str, int | float] = {**_of_workers(cluster), **parts}
     if cluster.failures:
         values |= {
             "failures_per_hour": cluster.failures.per_node_hour * cluster.nodes_of(per_group),
@@ -135,12 +145,14 @@ def _timing(cluster: Cluster, protocol: Protocol, compute_s: float, per_group: i
 class _Within:
     """What the protocol inside a group asks for: durations for the engines, parts of a step, bytes.
 
-    ``server_s`` is one worker's service after its gradient, all servers sharing it.
+    ``server_s`` is one worker's service after its gradient, all servers sharing it; ``level_s`` the links' time
+    by level, of which only proportions count.
     """
 
     durations: dict[str, int]
     link_s: float
     server_s: float
+    level_s: tuple[float, ...]
     traffic: tuple[Traffic, ...]
     all_reduce: str | None = None
     overlap: Overlap | None = None
@@ -158,24 +170,43 @@ def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: Co
         {"allreduce_ns": ns_of(overlap.exposed_s)},
         link_s=overlap.exposed_s,
         server_s=0.0,
+        level_s=seconds_by_level(stages, cluster.link_models),
         traffic=tuple(traffic_of(cluster, stages)),
         all_reduce=reduce.name,
         overlap=overlap,
     )
 
 
-def _served(cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime) -> _Within:
+def _paced_s(timing: Timing, rest_s: float) -> float:
+    """Compute in the mean cycle of asynchronous workers, the rest of which is ``rest_s``: their rates add up."""
+    if not timing.slowdown_sigma:
+        return timing.mean_compute_ns / NS
+    factors, weights = speeds(timing)
+    return 1.0 / float(weights @ (1.0 / (mean_ns_at(timing, factors) / NS + rest_s))) - rest_s
+
+
+def _served(
+    cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime, groups: int
+) -> _Within:
     """Parameter servers, as engines count them: one service per worker, queued after its gradient.
 
     Servers handle a synchronous step's layers as they come, while workers still compute, so that the step
     lasts ``max(compute + way there and back, all services)``: the law that fits measured parameter servers.
     Engines queue whole gradients, so they are given only the service that computing does not hide.
+
+    A card that several clients share is a queue of the same kind: a cycle of theirs lasts ``max(their own way,
+    all their transfers in one direction)``, since each of them sends while others compute. Engines have no
+    queue at cards, so every push is given what the own way does not hide.
     """
-    path = server_path(cluster, workload, workers, synchronous, compute)
+    path = server_path(cluster, workload, workers, synchronous, compute, groups)
     assert cluster.parameter_servers is not None
     servers = cluster.parameter_servers.count
-    link_s = path.inside_s + path.push_s + path.pull_s
+    link_s = sum(path.inside_s) + path.push_s + path.pull_s
     service_s = path.service_s
+    alone = Timing(compute_distribution(cluster, compute.step_s), **_of_workers(cluster))  # type: ignore[arg-type]
+    own_s = link_s + service_s / servers
+    queued_s = max(0.0, path.card_s - own_s - _paced_s(alone, own_s)) if path.card_s else 0.0
+    link_s += queued_s
     saturated = False
     notes: tuple[str, ...] = ()
     if synchronous:
@@ -187,33 +218,37 @@ def _served(cluster: Cluster, workload: Workload, workers: int, synchronous: boo
             notes = (f"the workers of a node reach the servers as one of {path.clients} clients",)
     service_ns = ns_of(service_s)
     durations = {
-        "push_ns": ns_of(path.inside_s + path.push_s),
+        "push_ns": ns_of(sum(path.inside_s) + path.push_s + queued_s),
         "pull_ns": ns_of(path.pull_s),
         "server_service_ns": service_ns,
         "servers": servers if service_ns else 1,
     }
-    return _Within(durations, link_s, service_s / servers, path.traffic, notes=notes, saturated=saturated)
+    *inner_s, outer_s = path.inside_s
+    level_s = (*inner_s, outer_s + path.push_s + path.pull_s + queued_s)
+    return _Within(durations, link_s, service_s / servers, level_s, path.traffic, notes=notes, saturated=saturated)
 
 
-def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: ComputeTime) -> _Within:
+def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: ComputeTime, groups: int) -> _Within:
+    """What one of so many groups asks for."""
     workers = protocol.total_workers
     match protocol:
         case SyncSGD(aggregation="allreduce"):
             return _all_reduced(cluster, workload, workers, compute)
         case SyncSGD() | BackupWorkers():
-            return _served(cluster, workload, workers, True, compute)
+            return _served(cluster, workload, workers, True, compute, groups)
         case AsyncSGD() | StaleSynchronous():
-            return _served(cluster, workload, workers, False, compute)
+            return _served(cluster, workload, workers, False, compute, groups)
         case LocalSGD():
             reduce = all_reduce(cluster, workers)
             size = workload.gradient_bytes * (2 if protocol.momentum == "average" else 1)
-            averaging = reduce.seconds(size)
+            averaging, stages = reduce.seconds(size), reduce.stages(size)
             every = 1.0 / protocol.interval_steps
             return _Within(
                 {"averaging_ns": ns_of(averaging)},
                 link_s=averaging * every,
                 server_s=0.0,
-                traffic=tuple(traffic_of(cluster, reduce.stages(size), every)),
+                level_s=seconds_by_level(stages, cluster.link_models),
+                traffic=tuple(traffic_of(cluster, stages, every)),
                 all_reduce=reduce.name,
             )
 
@@ -222,25 +257,14 @@ def _parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float
     """Seconds of one step by cause, adding up to the step.
 
     Barrier protocols wait for the k-th of n workers; with servers that take gradients one by one, the last
-    of m is done when the k-th has come and those from k on are served, for the worst k. Asynchronous workers
-    overlap each other: a step of the whole group (one gradient of every worker) takes one worker's cycle, or
-    as long as the servers need for all updates.
+    of m is done when the k-th has come and those from k on are served, for the worst k.
     """
-    mean, service = timing.mean_compute_ns / NS, within.server_s
-    n = protocol.total_workers
     if not protocol.barrier:
-        own_path = mean + within.link_s + service
-        return {
-            "compute": mean,
-            "straggler": 0.0,
-            "link": within.link_s,
-            "server": service + max(0.0, n * service - own_path),
-        }
-    needed = protocol.workers
-    if isinstance(protocol, LocalSGD):
-        waited = _local_rounds(timing, protocol)
-    else:
-        waited = expected_kth_ns(timing, needed, n) / NS
+        return _free_parts(protocol, timing, within)
+    mean, service = timing.mean_compute_ns / NS, within.server_s
+    n, needed = protocol.total_workers, protocol.workers
+    steps = protocol.interval_steps if isinstance(protocol, LocalSGD) else 1
+    waited = expected_kth_ns(timing, needed, n, steps) / NS
     done = waited + service
     if service:
         for k in {max(1, round(needed * share / 8)) for share in range(9)}:
@@ -253,27 +277,81 @@ def _parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float
     }
 
 
-def _local_rounds(timing: Timing, protocol: LocalSGD) -> float:
-    """Mean wait per local step: the slowest sum of H draws, by the normal limit of its spread."""
-    mean = timing.mean_compute_ns
-    one = expected_kth_ns(timing, protocol.workers, protocol.workers)
-    return (mean + (one - mean) / sqrt(protocol.interval_steps)) / NS
+def _free_parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float]:
+    """The same of asynchronous workers, which overlap each other: one gradient of every worker, on the mean.
+
+    It takes a worker's cycle, or as long as the servers need for all updates. Under AsyncSGD the rates of
+    unequal workers add up, under StaleSynchronous all make as many steps as the slowest.
+    """
+    n, service, rest = protocol.total_workers, within.server_s, within.link_s + within.server_s
+    if isinstance(protocol, StaleSynchronous):
+        compute = timing.mean_compute_ns / NS
+        straggler = _behind_the_slowest_s(protocol, timing, compute + rest)
+    else:
+        compute, straggler = _paced_s(timing, rest), 0.0
+    return {
+        "compute": compute,
+        "straggler": straggler,
+        "link": within.link_s,
+        "server": service + max(0.0, n * service - (compute + straggler + rest)),
+    }
 
 
-def _why(bound: str, parts: dict[str, float], step_s: float, cluster: Cluster, within: _Within) -> str:
-    share = parts[bound] / step_s
+def _behind_the_slowest_s(protocol: StaleSynchronous, timing: Timing, cycle_s: float) -> float:
+    """Mean wait per step of workers that may be so many steps ahead.
+
+    The longest chain of steps decides, in which one follows another of the same worker, or of any worker
+    ``bound_steps`` earlier. A chain that changes over to whoever is slowest for the next L steps gains what
+    that worker takes longer and loses the steps of the bound: the best L.
+    """
+    mean = timing.mean_compute_ns / NS
+
+    def gained(steps: float) -> float:
+        slowest = expected_kth_ns(timing, protocol.workers, protocol.workers, steps) / NS
+        return slowest - mean - protocol.bound_steps * cycle_s / steps
+
+    return max(0.0, gained(inf), *(gained(2**k) for k in range(13 if protocol.bound_steps else 1)))
+
+
+def _between_groups_s(protocol: Codistillation, timing: Timing) -> float:
+    """Seconds per step that groups whose workers all meet wait for slower groups.
+
+    Snapshots of the boundary before leave an interval's room: only what is slower for good is waited for.
+    Groups that swap predictions wait for the slowest interval.
+    """
+    within, everyone = protocol.within, protocol.total_workers
+    if not isinstance(within, SyncSGD | LocalSGD) or protocol.pickup == "latest":
+        return 0.0
+
+    def beyond_own(steps: float) -> float:
+        own = expected_kth_ns(timing, within.workers, within.workers, steps)
+        return max(0.0, expected_kth_ns(timing, everyone, everyone, steps) - own) / NS
+
+    lasting = beyond_own(inf)
+    if protocol.exchange == "checkpoints":
+        return lasting
+    return lasting + max(0.0, beyond_own(within.steps_per_update) - lasting) / sqrt(protocol.interval_updates)
+
+
+def reason(bound: str, shares: Mapping[str, float], link_level: str, overlap: Overlap | None) -> str:
+    """Why a step takes as long as it does, in words; ``shares`` are those of its parts."""
     said = {
         "compute": "workers compute most of the time; faster devices or a smaller batch shorten it",
         "straggler": "the group waits for its slowest workers; backup workers or bounded staleness help",
-        "link": f"{cluster.links[-1].level} is not hidden; fewer bytes or a faster link help",
+        "link": f"{link_level} is not hidden; fewer bytes or a faster link help",
         "server": "the parameter servers are busy all the time; more servers or fewer bytes help",
         "teacher": "teachers' forward passes and exchanges; a longer interval or fewer groups help",
+        "peers": "groups stand still for each other and for what they exchange; a longer interval helps",
+        "failure": "failures, restarts and checkpoints; rarer failures or another checkpoint interval help",
     }[bound]
+    taught = shares.get("teacher", 0.0)
+    takes = shares[bound] + (taught if bound == "compute" else 0.0)
+    teaching = f"; teachers' forward passes are {taught:.0%} of the step" if bound == "compute" and taught else ""
     hidden = ""
-    if within.overlap and within.overlap.communication_s > 0:
-        behind = 1 - within.overlap.exposed_s / within.overlap.communication_s
+    if overlap and overlap.communication_s > 0:
+        behind = 1 - overlap.exposed_s / overlap.communication_s
         hidden = f"; {max(behind, 0.0):.0%} of the all-reduce hides behind the backward pass"
-    return f"{bound} takes {share:.0%} of a step: {said}{hidden}"
+    return f"{bound} takes {takes:.0%} of a step: {said}{teaching}{hidden}"
 
 
 def cost(
@@ -298,11 +376,11 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
     compute = compute_time(workload, cluster.device, batch)
     workload = replace(workload, batch_per_worker_examples=batch)
     inner = protocol.within if isinstance(protocol, Codistillation) else protocol
-    within = _within(cluster, workload, inner, compute)
-    durations, traffic, teacher_s, groups = dict(within.durations), within.traffic, 0.0, 1
+    groups = protocol.groups
+    within = _within(cluster, workload, inner, compute, groups)
+    durations, traffic, teacher_s = dict(within.durations), within.traffic, 0.0
     notes = [f"compute time {compute.basis}", *within.notes]
     if isinstance(protocol, Codistillation):
-        groups = protocol.groups
         path = exchange_path(cluster, workload, protocol, compute)
         durations |= {
             "publish_ns": ns_of(path.publish_s),
@@ -319,9 +397,15 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
     parts = _parts(inner, timing, within)
     if teacher_s:
         parts["teacher"] = teacher_s
+    if isinstance(protocol, Codistillation) and (peers_s := _between_groups_s(protocol, timing)):
+        parts["peers"] = peers_s
     step_s = sum(parts.values())
     saturated = within.saturated or (not inner.barrier and parts["server"] > within.server_s)
     bound = "server" if saturated else max(parts, key=lambda part: parts[part])
+    shares = {part: seconds / step_s for part, seconds in parts.items()}
+    if bound == "compute":
+        shares.pop("teacher", None)
+    link_level = cluster.links[max(range(len(cluster.links)), key=lambda level: within.level_s[level])].level
     price = cluster.device.price_per_hour_usd
     workers = protocol.total_workers
     contributing = inner.workers if isinstance(inner, BackupWorkers) else per_group
@@ -332,7 +416,9 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
         step_s=step_s,
         parts_s=parts,
         bound=bound,
-        why=_why(bound, parts, step_s, cluster, within),
+        why=reason(bound, shares, link_level, within.overlap),
+        saturated=saturated,
+        link_level=link_level,
         traffic=traffic,
         all_reduce=within.all_reduce,
         overlap=within.overlap,

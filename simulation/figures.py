@@ -13,7 +13,9 @@ from simulation.draws import Ints
 from simulation.predictions import Prediction
 
 Axes = Any
+Dashes = str | tuple[int, tuple[int, ...]]
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+LINES = (*COLOURS[:-1], "#7F7F7F")  # grey, not the yellow, which lines cannot be seen in
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 PARTS = {
     "compute": ("#0072B2", ""),
@@ -21,7 +23,10 @@ PARTS = {
     "link": ("#D55E00", "\\\\"),
     "server": ("#CC79A7", "xx"),
     "teacher": ("#009E73", ".."),
+    "peers": ("#56B4E9", "oo"),
+    "failure": ("#000000", "++"),
 }
+DASHES: tuple[Dashes, ...] = ("-", "--", "-.", ":", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (6, 1, 1, 1)))
 
 
 def step_time_breakdown(axes: Axes, parts_s: Mapping[str, Mapping[str, float]]) -> None:
@@ -47,10 +52,10 @@ def _over_workers(axes: Axes, curves: Curves) -> None:
     """Lines over workers, an axis of powers of two with plain numbers, and a legend."""
     counts = sorted({n for workers, _ in curves.values() for n in workers})
     for i, (name, (workers, values)) in enumerate(curves.items()):
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        # Earlier ones are wider: lines that fall together both show.
-        width = 1.5 + 1.5 * (len(curves) - 1 - i)
-        axes.plot(workers, values, label=name, linewidth=width, markersize=2.5 + width, **style)
+        style: dict[str, Any] = {"marker": MARKERS[i % len(DASHES)], "linestyle": DASHES[i % len(DASHES)]}
+        style["color"] = LINES[i % len(LINES)]  # one more than there are dashes: 56 different lines
+        # Hollow marks and dashes of different lengths: lines that fall together all show.
+        axes.plot(workers, values, label=name, linewidth=1.5, markersize=6, markerfacecolor="none", **style)
     axes.set_xscale("log", base=2)
     shown = counts[:: -(-len(counts) // 8)]
     axes.set_xticks(shown, [f"{n:,}" for n in shown])

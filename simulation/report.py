@@ -1,6 +1,6 @@
 """One answer for one question: price a step, let an engine play it, and say in words what comes out."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,23 +8,39 @@ import numpy as np
 from simulation import engines
 from simulation.cluster import Cluster
 from simulation.communication import Traffic
-from simulation.costs import Cost, cost
+from simulation.costs import Cost, cost, reason
 from simulation.distributions import Constant
 from simulation.draws import Ints
 from simulation.engines.failures import FailureCost, check_progress, failure_cost
 from simulation.errors import UserError
-from simulation.protocols import BackupWorkers, Codistillation, Protocol, check_run_length, to_dict
+from simulation.protocols import (
+    BackupWorkers,
+    Codistillation,
+    Protocol,
+    StaleSynchronous,
+    check_run_length,
+    to_dict,
+)
 from simulation.schedule import Schedule
 from simulation.statistics import Statistics, statistics
 from simulation.timing import Timing, used_fields
 from simulation.workload import Workload
+
+ALWAYS_BUSY = 0.95
+"""Servers that work this share of the time bound asynchronous workers, however long each of them computes."""
 
 
 @dataclass(frozen=True)
 class Report:
     """What a run of so many updates looked like; times in seconds, ``step_s`` per step of a whole group.
 
-    ``step_s`` is taken from the second half of the run, so that start-up does not count.
+    Attributes:
+        step_s, parts_s, utilisation: of the second half of the run, so that start-up does not count. The parts
+            are what workers did or waited for (`Statistics.shares`), and add up to the step; utilisation is the
+            share of their time in which they computed gradients that count.
+        bound, why: the largest of these shares, or servers that were busy all the time; "compute" stands for the
+            teachers' forward passes too, unless these take longer than the workers' own gradients.
+        expected_step_s: by formula, over all seeds (`costs.cost`).
     """
 
     cluster: str
@@ -62,9 +78,14 @@ class Played:
 
 
 def default_updates(protocol: Protocol) -> int:
-    """Enough updates to see the steady state: 200 steps, and four exchanges after the first teachers."""
+    """Enough updates to see the steady state.
+
+    200 steps, or 50 of asynchronous workers and time to run ahead as far as they may; four exchanges after the
+    first teachers.
+    """
     within = protocol.within if isinstance(protocol, Codistillation) else protocol
-    steps = 200 if within.barrier else min(50 * within.total_workers, 200_000)
+    ahead = 4 * within.bound_steps if isinstance(within, StaleSynchronous) else 0
+    steps = 200 if within.barrier else min((50 + ahead) * within.total_workers, 200_000)
     if isinstance(protocol, Codistillation):
         steps = max(steps, protocol.first_adoption + 4 * protocol.interval_updates)
     return max(20, steps)
@@ -75,11 +96,16 @@ def default_engine(protocol: Protocol, priced: Cost) -> str:
     return "heap" if priced.timing.failures_per_hour and not protocol.barrier else "window"
 
 
+def _half(updates: int) -> int:
+    """The update after which the second half of a run begins; -1 where there is but one."""
+    return (updates - 1) // 2 if updates > 1 else -1
+
+
 def _steady_update_s(times_ns: Ints) -> float:
     """Seconds between updates in the second half."""
-    if len(times_ns) == 1:
+    half = _half(len(times_ns))
+    if half < 0:
         return float(times_ns[0]) / 1e9
-    half = (len(times_ns) - 1) // 2
     return float(times_ns[-1] - times_ns[half]) / (len(times_ns) - 1 - half) / 1e9
 
 
@@ -160,17 +186,28 @@ def _check_servers(cluster: Cluster, protocol: Protocol) -> None:
         )
 
 
+def _bound(protocol: Protocol, priced: Cost, found: Statistics, update_s: float) -> tuple[str, str]:
+    """What bounded the run, and why in words."""
+    busy_share = priced.timing.service_ns / 1e9 / update_s
+    saturated = priced.saturated if protocol.barrier else busy_share > ALWAYS_BUSY
+    taught = found.bound == "compute" and found.shares["teacher"] > found.shares["compute"]
+    bound = "server" if saturated else "teacher" if taught else found.bound
+    return bound, reason(bound, found.shares, priced.link_level, priced.overlap)
+
+
 def _report(
     cluster: Cluster, workload: Workload, protocol: Protocol, priced: Cost, schedule: Schedule, updates: int
 ) -> Report:
     times, rows = schedule.updates.column("time_ns"), schedule.group_slices()
     within = protocol.within if isinstance(protocol, Codistillation) else protocol
+    found = statistics(schedule, priced.timing, _half(rows[0].stop - rows[0].start) + 1)
     elapsed_s = float(max(times[r.stop - 1] for r in rows)) / 1e9
     update_s = float(np.mean([_steady_update_s(times[r]) for r in rows]))
     per_step = 1.0 / within.steps_per_update if within.barrier else float(within.total_workers)
     counts = schedule.updates.column("count")
     gradients = float(np.mean(counts)) * within.steps_per_update * protocol.groups / update_s
     batch = priced.examples_per_step // (protocol.groups * _contributing(within))
+    bound, why = _bound(protocol, priced, found, update_s)
     price = cluster.device.price_per_hour_usd
     failures = failure_cost(protocol, priced.timing)
     return Report(
@@ -183,13 +220,13 @@ def _report(
         elapsed_s=elapsed_s,
         step_s=update_s * per_step,
         examples_per_s=gradients * batch,
-        utilisation=min(1.0, gradients * priced.timing.mean_compute_ns / 1e9 / protocol.total_workers),
-        bound=priced.bound,
-        why=priced.why,
+        utilisation=found.shares["compute"],
+        bound=bound,
+        why=why,
         expected_step_s=priced.step_s,
-        parts_s=priced.parts_s,
+        parts_s={part: share * update_s * per_step for part, share in found.shares.items()},
         traffic=priced.traffic,
-        statistics=statistics(schedule, priced.timing),
+        statistics=replace(found, bound=bound),
         price_per_hour_usd=None if price is None else price * protocol.total_workers,
         failures=failures,
         notes=(*priced.notes, *_measured_instead(cluster, priced), *_not_met(failures, elapsed_s)),
@@ -264,7 +301,11 @@ def in_words(report: Report) -> str:
         f"step         {seconds_in_words(report.step_s)}   ({report.examples_per_s:,.0f} examples/s, "
         f"workers compute {report.utilisation:.0%} of the time)",
         "  made of    "
-        + ", ".join(f"{k} {seconds_in_words(v)}" for k, v in report.parts_s.items() if v > 0)
+        + ", ".join(
+            f"{part} {seconds_in_words(seconds)} ({seconds / report.step_s:.0%})"
+            for part, seconds in report.parts_s.items()
+            if seconds >= 0.005 * report.step_s
+        )
         + f"   (expected {seconds_in_words(report.expected_step_s)})",
         f"bound        {report.why}",
     ]
@@ -275,8 +316,6 @@ def in_words(report: Report) -> str:
                 f"{bytes_in_words(row.total_bytes)} in all"
             )
     found = report.statistics
-    spent = ", ".join(f"{name} {share:.0%}" for name, share in found.shares.items() if share >= 0.005)
-    lines.append(f"time went to {spent}")
     stale = f"mean {found.staleness_mean:.3g} updates"
     if found.staleness_quantiles[1.0]:
         stale += "; " + ", ".join(f"{q:.0%} at most {v:.0f}" for q, v in found.staleness_quantiles.items())

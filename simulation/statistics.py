@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from simulation.cycles import free_cycles, holds
+from simulation.cycles import Cycles, free_cycles, holds
 from simulation.engines.barrier import round_of
 from simulation.protocols import Codistillation
 from simulation.schedule import Kind, Schedule
@@ -31,7 +31,8 @@ class Statistics:
         dropped_gradients, lost_updates: late work of backup workers, and updates that rollbacks undid.
         lost_share: share of all gradients computed that ended in no update.
         shares: of all workers' time, by what they did or waited for: compute, teacher, straggler, link, server,
-            peers, failure; they add up to one. Empty without a `Timing`.
+            peers, failure; they add up to one. Empty without a `Timing`. Of the whole run, unless a start was
+            left out.
         bound: the largest of those shares ("compute" includes the teachers' forward passes), or "unknown".
     """
 
@@ -53,8 +54,11 @@ class Statistics:
         return asdict(self) | {"staleness_quantiles": {str(k): v for k, v in self.staleness_quantiles.items()}}
 
 
-def statistics(schedule: Schedule, timing: Timing | None = None) -> Statistics:
-    """All statistics of a schedule; shares and bound only with the timing that made it."""
+def statistics(schedule: Schedule, timing: Timing | None = None, shares_from: int = 0) -> Statistics:
+    """All statistics of a schedule; shares and bound only with the timing that made it.
+
+    `shares_from` leaves so many first updates of every group out of the shares.
+    """
     u = schedule.updates
     staleness = u.column("version") - u.column("read")
     ends = [u.time_ns[s] for s in schedule.group_slices()]
@@ -63,7 +67,7 @@ def statistics(schedule: Schedule, timing: Timing | None = None) -> Statistics:
     per_update = u.column("count").astype(np.int64)
     lost = int((rollbacks.version - rollbacks.peer_version).sum())
     wasted = drops + lost * int(per_update[0])
-    shares = time_shares(schedule, timing) if timing is not None else {}
+    shares = time_shares(schedule, timing, shares_from) if timing is not None else {}
     bounds = {name: share for name, share in shares.items() if name != "teacher"}
     if bounds:
         bounds["compute"] += shares["teacher"]
@@ -84,24 +88,26 @@ def statistics(schedule: Schedule, timing: Timing | None = None) -> Statistics:
     )
 
 
-def time_shares(schedule: Schedule, timing: Timing) -> dict[str, float]:
-    """Shares of all workers' time; see `Statistics.shares`.
+def time_shares(schedule: Schedule, timing: Timing, first_update: int = 0) -> dict[str, float]:
+    """Shares of all workers' time from an update on; see `Statistics.shares`.
 
     Asynchronous protocols: exact, from each worker's cycles (a sample of workers in large runs). Barrier
-    protocols: links, holds and failures exact, computing in expectation, and what remains is waiting for
-    stragglers.
+    protocols: links and holds exact, failures as those of the whole run, computing in expectation, and what
+    remains is waiting for stragglers.
     """
     parts = dict.fromkeys(("compute", "teacher", "straggler", "link", "server", "peers", "failure"), 0.0)
     measure = _barrier_time if schedule.protocol.barrier else _free_time
     for group in range(schedule.protocol.groups):
-        for name, value in measure(schedule, timing, group).items():
+        for name, value in measure(schedule, timing, group, first_update).items():
             parts[name] += value
     total = sum(parts.values())
     return {name: value / total for name, value in parts.items()}
 
 
-def _free_time(schedule: Schedule, timing: Timing, group: int) -> dict[str, float]:
+def _free_time(schedule: Schedule, timing: Timing, group: int, first_update: int) -> dict[str, float]:
     cycles = free_cycles(schedule, timing, group, most_rows=SAMPLED_DRAWS)
+    later = cycles.row >= first_update
+    cycles = Cycles(**{field.name: getattr(cycles, field.name)[later] for field in fields(cycles)})
     failed = cycles.failed
     link = timing.push_ns + timing.pull_ns
     waited = np.where(failed, timing.service_ns, cycles.departure - cycles.arrival)
@@ -118,12 +124,13 @@ def _free_time(schedule: Schedule, timing: Timing, group: int) -> dict[str, floa
     }
 
 
-def _barrier_time(schedule: Schedule, timing: Timing, group: int) -> dict[str, float]:
+def _barrier_time(schedule: Schedule, timing: Timing, group: int, first_update: int) -> dict[str, float]:
     protocol = schedule.protocol
     within = protocol.within if isinstance(protocol, Codistillation) else protocol
     what = round_of(within, timing)
     times = schedule.updates.time_ns[schedule.group_slices()[group]]
-    updates = len(times)
+    updates = len(times) - first_update
+    elapsed_ns = float(times[-1] - (times[first_update - 1] if first_update else 0))
     first = group * what.workers
     draws = ComputeTimes(timing, schedule.seed, np.arange(first, first + what.workers))
     slowdown = 1.0 if draws.slowdown is None else float(draws.slowdown.mean())
@@ -135,7 +142,7 @@ def _barrier_time(schedule: Schedule, timing: Timing, group: int) -> dict[str, f
         mean_ns, busy = float(arrivals.mean()), what.needed / what.workers
         served = (arrivals + what.service_ns * np.arange(what.needed, 0, -1)).max(axis=1)
         queue_ns = float((served - arrivals[:, -1]).mean())
-    taught, stood = holds(schedule, group)
+    taught, stood = (found[first_update:] for found in holds(schedule, group))
     teacher_ns = what.gradients * timing.teacher_forward_ns * taught
     failure_ns = schedule.meta.get("failure_ns", [0] * protocol.groups)[group]
     parts = {
@@ -144,8 +151,8 @@ def _barrier_time(schedule: Schedule, timing: Timing, group: int) -> dict[str, f
         "link": float(what.overhead_ns * updates),
         "server": queue_ns * updates,
         "peers": float(stood.sum()),
-        "failure": float(failure_ns),
+        "failure": float(failure_ns) * elapsed_ns / float(times[-1]),
     }
     # Where nobody waits the remainder is the noise of the draws.
-    parts["straggler"] = max(0.0, float(times[-1]) - sum(parts.values()))
+    parts["straggler"] = max(0.0, elapsed_ns - sum(parts.values()))
     return {name: value * what.workers for name, value in parts.items()}

@@ -26,7 +26,7 @@ from simulation.errors import UserError
 from simulation.protocols import Protocol, check_burn_in, from_dict, with_workers
 from simulation.report import Report, check, simulate
 
-PARTS = ("compute", "straggler", "link", "server", "teacher")
+PARTS = ("compute", "straggler", "link", "server", "teacher", "peers", "failure")
 COLUMNS = (
     "protocol",
     "workers",

@@ -6,19 +6,20 @@ are listed with the reason (``unpredicted``). Three kinds of prediction:
 
 * a measured all-reduce table, without every other point, interpolated there;
 * the parameter-server law fitted to one-GPU nodes, carried over to nodes of eight, which reach the servers
-  as one;
+  as one: the cluster that `fit` writes, given such nodes, and priced as a user's would be (`costs.cost`);
 * scaling efficiency from specifications alone: shelf clusters and workloads, nothing fitted.
 """
 
 import json
 import tempfile
 from collections.abc import Iterable
-
-import numpy as np
+from dataclasses import replace
 
 from simulation import collectives
+from simulation.cluster import Level
+from simulation.costs import cost
 from simulation.description import load_cluster, load_workload
-from simulation.fit import Fit, fit
+from simulation.fit import Fit, ServerLaw, as_cluster, fit
 from simulation.links import Table
 from simulation.predictions import (
     IDENTITIES,
@@ -30,8 +31,10 @@ from simulation.predictions import (
     Prediction,
 )
 from simulation.processes import launch
+from simulation.protocols import SyncSGD
 from simulation.published_rows import Row, published_rows, throughputs, value_of
 from simulation.specifications import scalings
+from simulation.workload import Workload
 
 # Measured tables
 
@@ -80,27 +83,25 @@ def server_fit(rows: list[Row]) -> Fit:
     return fit([r.workers or 0 for r in rows], [_step_s(r) for r in rows], "servers")
 
 
+def served_step_s(found: Fit, workload: Workload, batch_examples: int, workers: int, per_node: int) -> float:
+    """Step time of a fitted cluster whose nodes have so many devices, on links inside them that cost nothing."""
+    fitted = as_cluster(found, workload, batch_examples, "fitted")
+    network = fitted.links[-1]
+    inside = Level("inside a node", per_node, 0.0, 1e15)
+    links = (inside, network) if per_node > 1 else (network,)
+    cluster = replace(fitted, nodes=network.members, devices_per_node=per_node, links=links)
+    return cost(cluster, workload, SyncSGD(workers, "parameter_servers"), batch_examples).step_s
+
+
 def server_predictions() -> list[Prediction]:
     """The law fitted to one-GPU nodes, at its own rows and carried over."""
     k80 = throughputs("CSCS", "AWS p2.xlarge")
     daint = throughputs("CSCS", "Piz Daint")
     laws = {"k80": server_fit(k80), "daint": server_fit(daint)}
+    inception = load_workload("inception-v3")
 
     def predict(check: str, sample: str, law: Fit, rows: list[Row], per_node: int, system: str) -> list[Prediction]:
-        return [
-            Prediction(
-                check,
-                system,
-                r.id,
-                sample,
-                f"{r.model}, {r.workers} workers",
-                "step time",
-                "s",
-                _step_s(r),
-                law.law.step_s(max(1.0, (r.workers or 0) / per_node)),
-            )
-            for r in rows
-        ]
+        return [_served(check, sample, law, r, per_node, system, inception) for r in rows]
 
     google = throughputs("TensorFlow", "p2.8xlarge (8xK80/node)")
     cscs = throughputs("CSCS", "AWS p2.8xlarge")
@@ -113,22 +114,27 @@ def server_predictions() -> list[Prediction]:
     return found + _other_model(laws["k80"], "resnet-50") + _other_model(laws["k80"], "resnet-152")
 
 
+def _served(check: str, sample: str, law: Fit, row: Row, per_node: int, system: str, workload: Workload) -> Prediction:
+    assert row.workers is not None
+    assert row.batch_per_worker is not None
+    step_s = served_step_s(law, workload, round(row.batch_per_worker), row.workers, per_node)
+    setting = f"{row.model}, {row.workers} workers"
+    return Prediction(check, system, row.id, sample, setting, "step time", "s", _step_s(row), step_s)
+
+
 def _other_model(k80: Fit, shelf_name: str) -> list[Prediction]:
-    """Another model on p2.8xlarge: its own one-GPU step, the incast of Inception-V3 scaled by the bytes."""
+    """Another model on p2.8xlarge: its own one-GPU step, the servers' times of Inception-V3 scaled by the bytes."""
     workload = load_workload(shelf_name)
     rows = throughputs("TensorFlow", "p2.8xlarge (8xK80/node)", workload.name)
     ratio = workload.gradient_bytes / load_workload("inception-v3").gradient_bytes
     base = next(r for r in rows if r.workers == 1)
-    rise = k80.law.step_s(2) - k80.law.step_s(1)
-    found = []
-    for r in rows:
-        nodes = max(1.0, (r.workers or 0) / 8)
-        step = _step_s(base) + rise * ratio * float(np.log2(nodes))
-        sample = "in" if r is base else "out"
-        setting = f"{r.model}, {r.workers} workers"
-        system = f"EC2 p2.8xlarge, {workload.name} (TensorFlow)"
-        found.append(Prediction(SERVERS_OTHER, system, r.id, sample, setting, "step time", "s", _step_s(r), step))
-    return found
+    assert isinstance(k80.law, ServerLaw)
+    own = ServerLaw(_step_s(base), ratio * k80.law.incast_s_per_doubling, ratio * k80.law.per_client_s)
+    system = f"EC2 p2.8xlarge, {workload.name} (TensorFlow)"
+    return [
+        _served(SERVERS_OTHER, "in" if r is base else "out", replace(k80, law=own), r, 8, system, workload)
+        for r in rows
+    ]
 
 
 def identity_predictions() -> list[Prediction]:

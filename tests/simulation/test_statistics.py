@@ -119,3 +119,34 @@ def test_the_frontier_is_the_first_time_anything_was_so_low():
     assert list(zip(broad.get_xdata(), broad.get_ydata(), strict=True)) == [(5.0, 1), (3.0, 2), (2.0, 3), (1.0, 4)]
     assert list(slow.get_ydata()) == [1, 4]
     assert [line.get_label() for line in (broad, slow, quick)] == ["frontier", "slow", "quick"]
+
+
+def test_many_protocols_can_be_told_apart():
+    """No line is so broad that it hides others, and no two look alike; the sweep's legend covers no curve."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from simulation.cli_ask import _sweep_figure
+    from simulation.figures import PARTS
+
+    names = [f"protocol number {i}" for i in range(17)]
+    rows = [
+        {"protocol": name, "workers": n, "step_s": 0.1 * n, "examples_per_s": 100.0 * n}
+        | {f"{part}_s": 0.01 for part in PARTS}
+        for name in names
+        for n in (8, 64, 512)
+    ]
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    _sweep_figure(figure, rows)
+    figure.canvas.draw()
+    time = figure.axes[0]
+    lines = time.get_lines()
+    assert len(lines) == len({(x.get_color(), x.get_marker()) for x in lines}) == len(names)
+    assert {line.get_linewidth() for line in lines} == {1.5}
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names
+    for axes in figure.axes:
+        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    assert "512 workers" in figure.axes[2].get_xlabel()
+    assert "simulated" in figure.axes[2].get_xlabel()
