@@ -106,7 +106,7 @@ for start in range(0, {PREDICTIONS}, batch):
     spent += time.process_time() - begun
 columns = streamed.covariance()
 begun = time.process_time()
-found = online_kmeans(columns, {CLUSTERS}, seed=0, batch_size=50)
+found = online_kmeans(columns, {CLUSTERS}, seed=0)
 clustered = time.process_time() - begun
 agree = float(torch.tensor([found.assignment[member == g].bincount().max() for g in range({CLUSTERS})]).sum())
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -1,9 +1,10 @@
 """On-line k-means over the columns of a covariance matrix, and the class sets that its centroids give.
 
 Hinton, Vinyals, Dean 2015, section 5.3: "we apply an on-line version of the K-means algorithm to the columns of the
-covariance matrix, and obtain reasonable clusters". The update is MacQueen's 1967: a centroid is the mean of all
-columns it was ever given, so the n-th moves it by 1/n of the way. Columns come in batches, nearest centroids of a
-whole batch by one matrix product; batches of one are the on-line algorithm to the letter.
+covariance matrix, and obtain reasonable clusters". Which version is not said. Here every centroid is at any time the
+mean of its columns (MacQueen 1967), and a column that is better placed elsewhere moves there alone and at once, both
+centroids with it, until there is none (Hartigan 1975): where that ends, batch k-means has nothing left to do, and the
+reverse does not hold (Telgarsky, Vattani 2010).
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from repro.errors import UserError
 from repro.training.keys import generator_seed
+
+_LEAST_GAIN = 1e-9  # of what a point costs where it is: rounding is no reason to move
 
 
 @dataclass(frozen=True)
@@ -25,47 +28,71 @@ class Clusters:
     inertia: float
 
 
-def online_kmeans(
-    points: Tensor, count: int, *, seed: int, passes: int = 20, restarts: int = 5, batch_size: int = 1
-) -> Clusters:
+def online_kmeans(points: Tensor, count: int, *, seed: int, restarts: int = 20) -> Clusters:
     """Cluster ``points`` (n, features) into ``count`` clusters; the best of ``restarts`` by inertia.
 
-    Each restart begins at centroids of k-means++ (Arthur and Vassilvitskii 2007), visits all points ``passes`` times,
-    in a fresh order each time, and is keyed by (seed, restart). A covariance matrix is symmetric, so its rows serve
-    as its columns.
+    Each restart begins at centroids of k-means++ (Arthur and Vassilvitskii 2007) and is keyed by (seed, restart). A
+    covariance matrix is symmetric, so its rows serve as its columns.
 
     Raises:
         UserError: fewer than one cluster, or more clusters than points.
     """
-    _check(points, count)
+    check_count(count, len(points))
     points = points.double()
     found = []
     for restart in range(restarts):
         generator = torch.Generator().manual_seed(generator_seed(seed, "kmeans", restart))
-        centroids = spread_centroids(points, count, generator)
-        weights = torch.zeros(count, dtype=torch.float64)
-        for _ in range(passes):
-            order = torch.randperm(len(points), generator=generator)
-            for batch in order.split(batch_size):
-                online_step(centroids, weights, points[batch])
-        distances = squared_distances(points, centroids)
-        nearest = distances.min(1)
-        found.append(Clusters(centroids, nearest.indices, float(nearest.values.mean())))
+        found.append(settled(points, spread_centroids(points, count, generator), generator))
     return min(found, key=lambda clusters: clusters.inertia)
 
 
-def online_step(centroids: Tensor, weights: Tensor, batch: Tensor) -> None:
-    """Give a batch (b, features) to its nearest centroids, in place.
+def settled(points: Tensor, centroids: Tensor, generator: torch.Generator) -> Clusters:
+    """Give every point to its nearest centroid, then move one at a time until none is better placed elsewhere.
 
-    ``weights`` (k,) counts the points each centroid has had; a centroid without any takes the mean of its first.
+    Which points would move is found for all of them by one matrix product; they come in a fresh order each time, and
+    each is asked again at its turn, by the centroids as they then are.
     """
-    nearest = squared_distances(batch, centroids).argmin(1)
-    given = torch.bincount(nearest, minlength=len(centroids)).to(weights.dtype)
-    sums = torch.zeros_like(centroids).index_add_(0, nearest, batch)
-    weights += given
-    share = (given / weights.clamp_min(1)).unsqueeze(1)
-    means = sums / given.clamp_min(1).unsqueeze(1)
-    centroids += share * (means - centroids)
+    assignment = squared_distances(points, centroids).argmin(1)
+    sizes = torch.bincount(assignment, minlength=len(centroids)).double()
+    sums = torch.zeros_like(centroids).index_add_(0, assignment, points)
+    centroids = torch.where(sizes.unsqueeze(1) > 0, sums / sizes.clamp_min(1).unsqueeze(1), centroids)
+    while len(movers := _better_elsewhere(points, centroids, sizes, assignment)):
+        for index in movers[torch.randperm(len(movers), generator=generator)].tolist():
+            one, own = points[index : index + 1], assignment[index : index + 1]
+            if len(_better_elsewhere(one, centroids, sizes, own)):
+                target = int(costs(one, centroids, sizes, own).argmin())
+                move(centroids, sizes, one[0], int(own), target)
+                assignment[index] = target
+    return Clusters(centroids, assignment, float((points - centroids[assignment]).square().sum(1).mean()))
+
+
+def costs(points: Tensor, centroids: Tensor, sizes: Tensor, assignment: Tensor) -> Tensor:
+    """What each point (b, features) adds to the sum of squared distances in each cluster (b, k).
+
+    The centroid that a point joins moves towards it, and the one that it leaves away: n/(n+1) of the squared distance
+    to a cluster of n points, n/(n-1) of it to its own, whose n counts it (``sizes`` (k,), ``assignment`` (b,)).
+    """
+    distances = squared_distances(points, centroids)
+    found = distances * (sizes / (sizes + 1))
+    rows, own = torch.arange(len(points)), sizes[assignment]
+    found[rows, assignment] = distances[rows, assignment] * own / (own - 1).clamp_min(1)
+    return found
+
+
+def move(centroids: Tensor, sizes: Tensor, point: Tensor, source: int, target: int) -> None:
+    """Take a point (features,) from one cluster, of two points at least, and give it to another, in place."""
+    centroids[source] -= (point - centroids[source]) / (sizes[source] - 1)
+    centroids[target] += (point - centroids[target]) / (sizes[target] + 1)
+    sizes[source] -= 1
+    sizes[target] += 1
+
+
+def _better_elsewhere(points: Tensor, centroids: Tensor, sizes: Tensor, assignment: Tensor) -> Tensor:
+    """Positions of the points that another cluster would take more cheaply; the only one of a cluster stays."""
+    found = costs(points, centroids, sizes, assignment)
+    own = found.gather(1, assignment.unsqueeze(1))[:, 0]
+    better = (found.min(1).values < own * (1 - _LEAST_GAIN)) & (sizes[assignment] > 1)
+    return better.nonzero()[:, 0]
 
 
 def squared_distances(points: Tensor, centroids: Tensor) -> Tensor:
@@ -112,6 +139,11 @@ def order_by_cluster(assignment: Tensor) -> Tensor:
     return rank[assignment].argsort(stable=True)
 
 
-def _check(points: Tensor, count: int) -> None:
-    if not 1 <= count <= len(points):
-        raise UserError(f"{count} clusters of {len(points)} classes: choose a number from 1 to {len(points)}")
+def check_count(count: int, classes: int) -> None:
+    """The number of clusters, before anything is trained whose classes will be clustered.
+
+    Raises:
+        UserError: fewer than one cluster, or more clusters than classes.
+    """
+    if not 1 <= count <= classes:
+        raise UserError(f"{count} clusters of {classes} classes: choose a number from 1 to {classes}")

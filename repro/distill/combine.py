@@ -34,15 +34,23 @@ WORST = 1e-5  # nats that rounding may leave of a case whose probabilities are n
 LEAST = 1e-12  # probabilities below are raised to it, which moves the objective by less than the tolerance
 
 
+def check_top(top: int, classes: int) -> None:
+    """Section 5.4's n, before anything is trained that will be asked by it.
+
+    Raises:
+        UserError: not in 1..classes.
+    """
+    if not 1 <= top <= classes:
+        raise UserError(f"n = {top} most probable classes: choose a number from 1 to {classes}")
+
+
 def consulted(generalist: Tensor, class_sets: Tensor, top: int = 1) -> Tensor:
     """Mask (cases, specialists): whose class set meets the ``top`` most probable classes (n of section 5.4).
 
     Raises:
         UserError: top not in 1..classes.
     """
-    classes = class_sets.shape[1]
-    if not 1 <= top <= classes:
-        raise UserError(f"n = {top} most probable classes: choose a number from 1 to {classes}")
+    check_top(top, class_sets.shape[1])
     best = generalist.topk(top, dim=1).indices
     return class_sets.T[best].any(1)
 

@@ -31,6 +31,7 @@ IGNORED: dict[str, dict[str, set[str]]] = {
     "hinton2015.specialist_generalist": {"training": NO_ROOM},
     "hinton2015.specialist_tuning": {
         "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "longer": ON_MAPS | ONCE,
+        "distilled": ON_MAPS | ONCE,
     },
     "hinton2015.specialists": {
         "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "longer": ON_MAPS | ONCE,

@@ -16,7 +16,7 @@ from repro.data.sets import load_once
 from repro.distill.combine import combine, consulted
 from repro.distill.covariance import covariance
 from repro.errors import UserError
-from repro.experiment import Context
+from repro.experiment import Arm, Context
 from repro.models.convnet import convnet
 from repro.papers.hinton2015 import _specialist_clusters as agreements
 from repro.papers.hinton2015 import _specialist_nets as nets
@@ -199,6 +199,25 @@ def test_the_generalist_is_claimed_above_sixty_per_cent(tmp_path, monkeypatch):
     assert judge(claim, load()).verdict == "fails"
 
 
+def test_clusters_are_claimed_against_chance_at_both_temperatures_and_against_labels(tmp_path, monkeypatch):
+    ari = {"covariance": (0.5, 0.4), "covariance_t1": (0.1, 0.0), "random": (0.1, -0.1), "errors": (0.5, 0.6)}
+    table = [
+        {"seed": seed, "count": count, "clusters_of": of, "ari": value + (count == 3)}
+        for of, values in ari.items()
+        for seed, value in enumerate(values)
+        for count in (3, 5)
+    ]
+    monkeypatch.setattr(Results, "table", lambda self, name: table if name == "agreement" else [])
+    settings = generalist_config().model_copy(update={"counts": (3, 5)})
+    meta = {"config": settings.model_dump(mode="json")}
+    found = {claim.id: claim for claim in specialist_generalist.claims(Results(tmp_path, meta, []))}
+    assert found["KD-J26.k5_random"].differences == pytest.approx((0.4, 0.5))
+    assert found["KD-J26.k5_t1_random"].differences == pytest.approx((0.0, 0.1))
+    assert found["KD-J26.k5_errors"].differences == pytest.approx((0.1, -0.08))  # of 0.5 and 0.6, four fifths
+    assert found["KD-J26.k3_errors"].differences == pytest.approx((0.3, 0.12))
+    assert {claim.null for claim in found.values()} == {0, 60}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -212,6 +231,18 @@ def test_refuses_sets_that_cannot_be(folder, changes, message):
     settings = SPECIALISTS.model_copy(update=changes).settings()
     with pytest.raises(UserError, match=message):
         nets.Generalist.left_in(folder).class_sets(settings, 0)
+
+
+def test_what_cannot_be_asked_is_refused_before_anything_is_trained(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train", None)
+    monkeypatch.setattr(nets, "train", None)
+    arm = specialist_generalist.arms(generalist_config().model_copy(update={"counts": (5, 21)}))[0]
+    with pytest.raises(UserError, match="21 clusters of 20 classes"):
+        runs.generalist(arm, 0, Context("hierarchy", {}, tmp_path))
+    settings = SPECIALISTS.settings() | {"tops": [1, 21]}
+    for run in (runs.specialists, runs.on_features):
+        with pytest.raises(UserError, match="n = 21 most probable classes: choose a number from 1 to 20"):
+            run(Arm("some", settings, 1), 0, context(folder, tmp_path / "some"))
 
 
 def test_kinds_are_told_what_they_use():
@@ -243,7 +274,6 @@ def test_rates_and_teachers_agree_over_the_experiments():
             loaded.section(f"hinton2015.{name}").config for name in ("specialists", "specialist_distilled")
         )
         assert judged.specialists == taught.specialists
-        assert judged.longer.learning_rate == taught.training.learning_rate
         assert loaded.section("hinton2015.specialist_dustbin").config.count == judged.specialists.count
 
 

@@ -5,6 +5,8 @@ import pytest
 from repro import config, results, runner
 from repro.machine import ROOT
 
+TOPS = ("longer", "distilled")  # judged on all classes
+
 
 def test_chosen_rates_of_specialists_are_the_best_on_held_out_cases():
     paper = config.load(ROOT / "config" / "paper.yaml")
@@ -15,12 +17,38 @@ def test_chosen_rates_of_specialists_are_the_best_on_held_out_cases():
     best = {}
     for row in found.rows:
         name, _, rate = str(row["arm"]).partition(".rate")
-        value = row.get("validation_accuracy") if name == "longer" else row["validation_conditional"]
-        best.setdefault(name, {})[float(rate)] = value
+        if name not in TOPS and float(rate) in section.config.later_rates:
+            continue
+        value = row.get("validation_accuracy" if name in TOPS else "validation_conditional")
+        best.setdefault(name, {})[float(rate)] = -1.0 if value is None else value  # it diverged
     chosen = {
         name: {rate for rate, value in tried.items() if value == max(tried.values())} for name, tried in best.items()
     }
-    judged = paper.section("hinton2015.specialists").config
+    judged, distilled, overfitted = (
+        paper.section(f"hinton2015.{name}").config
+        for name in ("specialists", "specialist_distilled", "specialist_overfitting")
+    )
     assert judged.specialists.training.learning_rate in chosen["dustbin"]
     assert judged.full_soft_rate in chosen["full_soft"]
     assert judged.longer.learning_rate in chosen["longer"]
+    assert distilled.training.learning_rate in chosen["distilled"]
+    assert overfitted.specialists.training.learning_rate in chosen["dustbin"]
+    assert overfitted.full_rate in chosen["full"]
+    assert overfitted.full_soft_rate in chosen["full_soft"]
+    assert section.config.longer == judged.longer.model_copy(
+        update={"learning_rate": section.config.longer.learning_rate}
+    )
+
+
+def test_all_of_section_5_is_built_on_the_same_generalists():
+    paper = config.load(ROOT / "config" / "paper.yaml")
+    found: dict[int, set[str]] = {}
+    for section in paper.sections():
+        if section.experiment.startswith("specialist") and (
+            rows := results.load(ROOT / "results" / section.folder("paper"))
+        ):
+            for row in rows.rows:
+                if row["arm"] != "generalist" and not row.get("diverged"):
+                    found.setdefault(row["seed"], set()).add(row["generalist"])
+    assert {seed: len(names) for seed, names in found.items()} == dict.fromkeys(found, 1)
+    assert len(set().union(*found.values())) == len(found) >= 3

@@ -56,7 +56,8 @@ def clusters_of_errors(arm: Arm, seed: int, context: Context) -> Result:
         | _mean_agreement([clusters.online_kmeans(affinity, count, seed=seed).assignment], data.superclasses)
         for count in (arm.settings["counts"] if data.superclasses else ())
     ]
-    return Result({"test_errors": int((answers != data.test.labels).sum())}, [], {"agreement": rows})
+    metrics: dict[str, Any] = {"generalist": left.fingerprint, "test_errors": int((answers != data.test.labels).sum())}
+    return Result(metrics, [], {"agreement": rows})
 
 
 def error_affinity(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
@@ -89,10 +90,8 @@ def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str
 
 def names(arm: Arm, seed: int, context: Context) -> Result:
     """The clusters of the first generalist by class name."""
-    data = load_once(context.data)
-    found = clusters.online_kmeans(
-        Generalist.needed_by(context)["covariance"], arm.settings["count"], seed=seed
-    ).assignment
+    data, left = load_once(context.data), Generalist.needed_by(context)
+    found = clusters.online_kmeans(left["covariance"], arm.settings["count"], seed=seed).assignment
     table = [
         {
             "cluster": place,
@@ -102,4 +101,9 @@ def names(arm: Arm, seed: int, context: Context) -> Result:
         for place, cluster in enumerate(torch.bincount(found).argsort(descending=True, stable=True).tolist())
         for index in (found == cluster).nonzero().squeeze(1).tolist()
     ]
-    return Result({"clusters": len(found.unique()), "classes": len(data.classes)}, [], {"names": table})
+    metrics: dict[str, Any] = {
+        "generalist": left.fingerprint,
+        "clusters": len(found.unique()),
+        "classes": len(data.classes),
+    }
+    return Result(metrics, [], {"names": table})

@@ -5,6 +5,7 @@ cases, as they are and mirrored, are computed once and left beside the generalis
 """
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,11 @@ class Generalist:
 
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
+
+    @property
+    def fingerprint(self) -> str:
+        """Which generalist this is: the same digest, and no other net, for all that is built on the same one."""
+        return "g" + hashlib.sha256(self["test_logits"].numpy().tobytes()).hexdigest()[:12]
 
     def part(self, name: str) -> dict[str, Tensor]:
         """State of the ``top`` or the ``head``."""

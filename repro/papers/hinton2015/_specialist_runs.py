@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from repro.data.sets import hold_out, load_once
-from repro.distill.combine import combine, combine_reversed, consulted
+from repro.distill.clusters import check_count
+from repro.distill.combine import check_top, combine, combine_reversed, consulted
 from repro.distill.covariance import covariance
 from repro.distill.objective import soft_targets
 from repro.distill.specialists import moved_dustbin
@@ -32,6 +33,8 @@ from repro.training.settings import Training
 def generalist(arm: Arm, seed: int, context: Context) -> Result:
     """Train a generalist, leave what specialists need of it, and cluster its classes."""
     data, settings = load_once(context.data), arm.settings
+    for count in settings["counts"]:
+        check_count(count, len(data.classes))
     training = Training(**settings["training"])
     device = torch.device(context.device)
     kept, held_out = hold_out(len(data.train), settings["held_out"], 0)
@@ -82,10 +85,13 @@ def specialists(arm: Arm, seed: int, context: Context) -> Result:
     """Train an arm's specialists and judge them, alone and together."""
     data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
+    for n in settings["tops"]:
+        check_top(n, len(data.classes))
     trained = nets.train_all(settings, seed, context, teacher, data)
     logits, labels, sets = teacher["test_logits"], data.test.labels, trained.class_sets
     before, after = nets.conditional(logits, [p[:, :-1] for p in trained.test], sets, labels)
     metrics: dict[str, Any] = {
+        "generalist": teacher.fingerprint,
         "generalist_accuracy": percent_right(logits, labels),
         "generalist_conditional": before,
         "conditional": after,
@@ -132,7 +138,7 @@ def dustbin(arm: Arm, seed: int, context: Context) -> Result:
         ),
         "test": (teacher.maps("test")[0], teacher["test_logits"], data.test.labels),
     }
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any] = {"generalist": teacher.fingerprint}
     rows, right = [], {}
     for split, (maps, logits, labels) in splits.items():
         p = torch.softmax(logits.double(), 1)
@@ -212,13 +218,17 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
         if epoch == training.epochs
     }
     points = sorted((epoch, epoch, split, metric, value) for (epoch, split, metric), value in percent.items())
-    return Result({"generalist_conditional": percent[0, "test", "conditional"], **metrics}, points)
+    found: dict[str, Any] = {"generalist": teacher.fingerprint}
+    found["generalist_conditional"] = percent[0, "test", "conditional"]
+    return Result(found | metrics, points)
 
 
 def on_features(arm: Arm, seed: int, context: Context) -> Result:
     """Specialists of one linear layer on the generalist's features, their combination judged for each n."""
     data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
+    for n in settings["tops"]:
+        check_top(n, len(data.classes))
     sets = teacher.class_sets(settings, seed)
     weight = teacher["head.weight"]
     head = nn.Linear(weight.shape[1], weight.shape[0])
@@ -238,6 +248,7 @@ def on_features(arm: Arm, seed: int, context: Context) -> Result:
     logits, truth = teacher["test_logits"], data.test.labels
     before, after = nets.conditional(logits, [p[:, :-1] for p in answers], sets, truth)
     metrics: dict[str, Any] = {
+        "generalist": teacher.fingerprint,
         "generalist_accuracy": percent_right(logits, truth),
         "generalist_conditional": before,
         "conditional": after,

@@ -81,7 +81,8 @@ def _whole(
         checkpoint=context.work / CHECKPOINT, checkpoint_interval_s=context.checkpoint_interval_s,
     )  # fmt: skip
     validation = nets.answers(net, teacher.maps("train")[0][held_out])
-    metrics = {
+    metrics: dict[str, Any] = {
+        "generalist": teacher.fingerprint,
         "generalist_accuracy": percent_right(teacher["test_logits"], data.test.labels),
         "accuracy": percent_right(nets.answers(net, teacher.maps("test")[0]), data.test.labels),
         "validation_accuracy": percent_right(validation, labels[held_out]),

@@ -3,9 +3,9 @@
 The paper: "We have not yet shown that the specialists can distill their knowledge back into the single large net."
 
 Here: the generalist's own top learns the combined distributions of eq 5 (``specialists``) on the cases it knows, from
-its own weights, with labels beside them. Two controls have the same passes at the same rate, the one tuned for
-``labels``: ``labels`` alone, and ``generalist``, its own soft targets in place of the combined ones. What either of
-them gains owes nothing to specialists.
+its own weights, with labels beside them. Two controls have the same passes at the same rate, which is tuned on labels
+(``specialist_tuning``): ``labels`` alone, and ``generalist``, its own soft targets in place of the combined ones. What
+either of them gains owes nothing to specialists.
 
 Departures: as in ``specialists``; soft targets at T = 1, as eq 5 gives probabilities. Cost at scale ``paper``: 3 to 5
 minutes of one core a run, 9 runs.

@@ -7,7 +7,8 @@ relative gain grows with the number of specialists that cover the correct class.
 Here: two counts of specialists on CIFAR-100, class sets from clusters of the covariance of the generalist's
 predictions (``specialist_generalist``), half of each specialist's cases special, the dustbin's logit corrected, and eq
 5 solved with n = 1. Controls that could explain a gain away: ``random``, sets drawn at random, as many and as large;
-``longer``, the generalist's own top trained on all classes for as many passes, at a rate tuned like the specialists'.
+``longer``, the generalist's own top trained on all classes for about as many cases as all specialists together, at a
+rate tuned like theirs.
 Table 4's law is held against sets at random too, which cover a class by accident.
 ``reversed`` in the table is eq 5 with KL(q, p), the paper's other direction. What specialists lack here is looked for
 in ``specialist_dustbin``.
@@ -23,7 +24,7 @@ Cost at scale ``paper``: 2 to 6 minutes of one core a run, 15 runs.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from repro.compare import Answer, Claim, t_interval
 from repro.contrasts import minus
@@ -52,7 +53,7 @@ class Config(Options):
     other_count: int = Field(ge=1, description="a second number of specialists, sets as large")
     full_soft_rate: float = Field(gt=0, description="of specialists with all outputs and soft targets")
     longer: JudgedOnMaps = Field(description="of the generalist's top on all classes")
-    tops: tuple[int, ...] = Field(
+    tops: tuple[PositiveInt, ...] = Field(
         (1, 2, 3), min_length=1, description="n of section 5.4 tried in inference; 1 is judged"
     )
 
@@ -153,8 +154,9 @@ def figure(results: Results) -> Drawing:
     text = (
         f"Left: change in test accuracy by specialists of {config.specialists.size} classes each and eq 5 (n = 1), "
         "over all cases, and conditional on a specialist's classes (Table 3), with two controls: class sets at "
-        "random, and the generalist's own top trained on for as many passes. Right: Table 4, the relative change of "
-        f"cases right by the number of specialists that cover the correct class, where {FROM_MOST_ON} in the slope; "
+        "random, and the generalist's own top trained on for as many cases as all specialists. Right: Table 4, the "
+        "relative change of cases right by the number of specialists that cover the correct class, where "
+        f"{FROM_MOST_ON} in the slope; "
         f"numbers at the foot are test cases with {config.specialists.count} clusters, means over the generalists. "
         f"95 % t-intervals over n = {'/'.join(map(str, seeds))} generalists, ticks are single ones. "
     )
