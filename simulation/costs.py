@@ -71,7 +71,6 @@ class Cost:
     overlap: Overlap | None
     notes: tuple[str, ...]
     examples_per_step: int
-    price_per_step_usd: float | None
 
     @property
     def examples_per_s(self) -> float:
@@ -406,7 +405,6 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
     if bound == "compute":
         shares.pop("teacher", None)
     link_level = cluster.links[max(range(len(cluster.links)), key=lambda level: within.level_s[level])].level
-    price = cluster.device.price_per_hour_usd
     workers = protocol.total_workers
     contributing = inner.workers if isinstance(inner, BackupWorkers) else per_group
     return Cost(
@@ -424,5 +422,4 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
         overlap=within.overlap,
         notes=tuple(notes),
         examples_per_step=contributing * groups * batch,
-        price_per_step_usd=None if price is None else price * workers * step_s / 3600,
     )

@@ -329,7 +329,10 @@ def in_words(report: Report) -> str:
     if report.failures is not None:
         lines.append(_failures_in_words(report.failures))
     if report.price_per_hour_usd is not None:
-        lines.append(f"price        {report.price_per_hour_usd:.2f} USD an hour")
+        of_examples = report.price_per_hour_usd / (report.examples_per_s * 3600) * 1e6
+        lines.append(
+            f"price        {report.price_per_hour_usd:,.2f} USD an hour, {of_examples:,.3g} a million examples"
+        )
     lines += [f"note         {note}" for note in report.notes]
     lines.append(
         f"simulated    {report.updates} updates, {seconds_in_words(report.elapsed_s)}, "

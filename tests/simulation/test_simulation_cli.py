@@ -208,6 +208,15 @@ def test_what_failures_cost_a_long_run_is_said_though_none_came(capsys: pytest.C
     assert "no checkpoint counts" in output(capsys, *asked, "--protocol", "AsyncSGD", "--updates", "3000")
 
 
+def test_price_is_said_by_the_hour_and_by_the_million_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    question = ("run", "--cluster", "cloud-k80", "--workload", "inception-v3", "--workers", "8")
+    found = json.loads(output(capsys, *question, "--json"))
+    per_hour = 8 * (load_cluster("cloud-k80").device.price_per_hour_usd or 0.0)
+    million = per_hour * 1e6 / (3600 * found["examples_per_s"])
+    assert found["price_per_hour_usd"] == pytest.approx(per_hour)
+    assert f"{per_hour:.2f} USD an hour, {million:.3g} a million examples" in output(capsys, *question)
+
+
 def test_a_protocol_file_takes_no_options_beside_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("{kind: SyncSGD, workers: 8}")
