@@ -96,10 +96,8 @@ def test_the_soak_counts_its_kills_and_sees_a_number_that_differs(monkeypatch, t
     assert (same.value, same.target, same.met) == (1, ">= 2", "no")
 
 
-def test_every_study_of_scale_paper_is_in_one_budget(root):
+def test_every_study_of_scale_paper_has_a_budget(root):
     names = [section.name for section in config.load(root / "config" / "paper.yaml").sections()]
-    for name in names:
-        of = [budget for budget, (begins, _) in studies.BUDGETS_H.items() if name.startswith(begins)]
-        assert len(of) == 1, name
-    for budget, (begins, _) in studies.BUDGETS_H.items():
-        assert all(any(name.startswith(begin) for name in names) for begin in begins), budget
+    assert {studies.budget_of(name) for name in names} == set(studies.BUDGETS_H)
+    with pytest.raises(LookupError, match=r"nobody2020\.coins: no budget"):
+        studies.budget_of("nobody2020.coins")
