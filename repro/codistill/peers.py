@@ -34,7 +34,8 @@ class Peers:
         self._error: BaseException | None = None
         self._closed = False
         self._news = threading.Condition()
-        threading.Thread(target=self._watch, name="peers", daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, name="peers", daemon=True)
+        self._thread.start()
 
     def allow(self, limit: int | None) -> None:
         """From now on load versions up to `limit`; None: whatever is newest."""
@@ -82,8 +83,11 @@ class Peers:
         return time.monotonic() - self._changed[group]
 
     def close(self) -> None:
-        """Look no more."""
-        self._closed = True
+        """Look no more. A thread that still loads when the interpreter ends would abort the whole process."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+        self._thread.join()
 
     def _watch(self) -> None:
         try:
@@ -95,7 +99,7 @@ class Peers:
                     if limits_seen > self._limits_seen:
                         self._limits_seen = limits_seen
                         self._news.notify_all()
-                    self._news.wait_for(lambda: self._limits_set > self._limits_seen, timeout=self._poll_s)
+                    self._news.wait_for(lambda: self._closed or self._limits_set > self._limits_seen, self._poll_s)
         except BaseException as error:
             with self._news:
                 self._error = error

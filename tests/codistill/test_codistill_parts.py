@@ -1,6 +1,7 @@
 """What one worker computes, against independent implementations and naive loops: flat models, rules, psi, rows."""
 
 import re
+import threading
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from repro.codistill.flat import FlatModel, describe, first_difference
 from repro.codistill.learner import Learner
 from repro.codistill.objective import PSI, mean_prediction
+from repro.codistill.peers import Peers
 from repro.codistill.rows import Rows
 from repro.codistill.rules import FlatRule, learning_rate, rule_for, weight_decay
 from repro.codistill.settings import Optimizer
@@ -252,3 +254,30 @@ def test_the_rooms_page_names_every_module():
     rows = [line.split("|")[1] for line in (room / "README.md").read_text().splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert {path.stem for path in room.glob("*.py")} - {"__init__", "__main__"} <= named
+
+
+def test_peers_are_let_go_of_only_when_nothing_loads_any_more():
+    """The interpreter's end would abort a process whose thread is in the midst of loading."""
+    loading, release = threading.Event(), threading.Event()
+
+    class Slow:
+        group, path = 1, "slow"
+
+        def snapshots(self) -> list[int]:
+            return [0]
+
+        def load_snapshot(self, *_: object) -> None:
+            loading.set()
+            release.wait(30)
+
+    peers = Peers([Slow()], None, "model")
+    peers.allow(None)
+    assert loading.wait(30)
+    closing = threading.Thread(target=peers.close)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    release.set()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert not peers._thread.is_alive()
