@@ -11,7 +11,6 @@ Where workers sit: worker w is device w of the cluster; groups follow each other
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import inf, sqrt
 from pathlib import Path
 
 from simulation.cluster import Cluster, Empirical, Lognormal, Pareto, ShiftedExponential
@@ -30,7 +29,7 @@ from simulation.distributions import Empirical as EmpiricalTimes
 from simulation.distributions import Pareto as ParetoTimes
 from simulation.distributions import ShiftedExponential as ShiftedExponentialTimes
 from simulation.errors import UserError
-from simulation.order_statistics import expected_kth_ns, mean_ns_at, speeds
+from simulation.expected_step import NS, between_groups_s, paced_s, parts_of
 from simulation.overlap import Overlap
 from simulation.protocols import (
     AsyncSGD,
@@ -44,8 +43,6 @@ from simulation.protocols import (
 )
 from simulation.timing import Timing, used_fields
 from simulation.workload import ComputeTime, Workload, compute_time
-
-NS = 1e9
 
 
 @dataclass(frozen=True)
@@ -176,14 +173,6 @@ def _all_reduced(cluster: Cluster, workload: Workload, workers: int, compute: Co
     )
 
 
-def _paced_s(timing: Timing, rest_s: float) -> float:
-    """Compute in the mean cycle of asynchronous workers, the rest of which is ``rest_s``: their rates add up."""
-    if not timing.slowdown_sigma:
-        return timing.mean_compute_ns / NS
-    factors, weights = speeds(timing)
-    return 1.0 / float(weights @ (1.0 / (mean_ns_at(timing, factors) / NS + rest_s))) - rest_s
-
-
 def _served(
     cluster: Cluster, workload: Workload, workers: int, synchronous: bool, compute: ComputeTime, groups: int
 ) -> _Within:
@@ -204,7 +193,7 @@ def _served(
     service_s = path.service_s
     alone = Timing(compute_distribution(cluster, compute.step_s), **_of_workers(cluster))  # type: ignore[arg-type]
     own_s = link_s + service_s / servers
-    queued_s = max(0.0, path.card_s - own_s - _paced_s(alone, own_s)) if path.card_s else 0.0
+    queued_s = max(0.0, path.card_s - own_s - paced_s(alone, own_s)) if path.card_s else 0.0
     link_s += queued_s
     saturated = False
     notes: tuple[str, ...] = ()
@@ -250,86 +239,6 @@ def _within(cluster: Cluster, workload: Workload, protocol: Within, compute: Com
                 traffic=tuple(traffic_of(cluster, stages, every)),
                 all_reduce=reduce.name,
             )
-
-
-def _parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float]:
-    """Seconds of one step by cause, adding up to the step.
-
-    Barrier protocols wait for the k-th of n workers; with servers that take gradients one by one, the last
-    of m is done when the k-th has come and those from k on are served, for the worst k.
-    """
-    if not protocol.barrier:
-        return _free_parts(protocol, timing, within)
-    mean, service = timing.mean_compute_ns / NS, within.server_s
-    n, needed = protocol.total_workers, protocol.workers
-    steps = protocol.interval_steps if isinstance(protocol, LocalSGD) else 1
-    waited = expected_kth_ns(timing, needed, n, steps) / NS
-    done = waited + service
-    if service:
-        for k in {max(1, round(needed * share / 8)) for share in range(9)}:
-            done = max(done, expected_kth_ns(timing, k, n) / NS + (needed - k + 1) * service)
-    return {
-        "compute": min(mean, waited),
-        "straggler": max(0.0, waited - mean),
-        "link": within.link_s,
-        "server": done - waited,
-    }
-
-
-def _free_parts(protocol: Within, timing: Timing, within: _Within) -> dict[str, float]:
-    """The same of asynchronous workers, which overlap each other: one gradient of every worker, on the mean.
-
-    It takes a worker's cycle, or as long as the servers need for all updates. Under AsyncSGD the rates of
-    unequal workers add up, under StaleSynchronous all make as many steps as the slowest.
-    """
-    n, service, rest = protocol.total_workers, within.server_s, within.link_s + within.server_s
-    if isinstance(protocol, StaleSynchronous):
-        compute = timing.mean_compute_ns / NS
-        straggler = _behind_the_slowest_s(protocol, timing, compute + rest)
-    else:
-        compute, straggler = _paced_s(timing, rest), 0.0
-    return {
-        "compute": compute,
-        "straggler": straggler,
-        "link": within.link_s,
-        "server": service + max(0.0, n * service - (compute + straggler + rest)),
-    }
-
-
-def _behind_the_slowest_s(protocol: StaleSynchronous, timing: Timing, cycle_s: float) -> float:
-    """Mean wait per step of workers that may be so many steps ahead.
-
-    The longest chain of steps decides, in which one follows another of the same worker, or of any worker
-    ``bound_steps`` earlier. A chain that changes over to whoever is slowest for the next L steps gains what
-    that worker takes longer and loses the steps of the bound: the best L.
-    """
-    mean = timing.mean_compute_ns / NS
-
-    def gained(steps: float) -> float:
-        slowest = expected_kth_ns(timing, protocol.workers, protocol.workers, steps) / NS
-        return slowest - mean - protocol.bound_steps * cycle_s / steps
-
-    return max(0.0, gained(inf), *(gained(2**k) for k in range(13 if protocol.bound_steps else 1)))
-
-
-def _between_groups_s(protocol: Codistillation, timing: Timing) -> float:
-    """Seconds per step that groups whose workers all meet wait for slower groups.
-
-    Snapshots of the boundary before leave an interval's room: only what is slower for good is waited for.
-    Groups that swap predictions wait for the slowest interval.
-    """
-    within, everyone = protocol.within, protocol.total_workers
-    if not isinstance(within, SyncSGD | LocalSGD) or protocol.pickup == "latest":
-        return 0.0
-
-    def beyond_own(steps: float) -> float:
-        own = expected_kth_ns(timing, within.workers, within.workers, steps)
-        return max(0.0, expected_kth_ns(timing, everyone, everyone, steps) - own) / NS
-
-    lasting = beyond_own(inf)
-    if protocol.exchange == "checkpoints":
-        return lasting
-    return lasting + max(0.0, beyond_own(within.steps_per_update) - lasting) / sqrt(protocol.interval_updates)
 
 
 def reason(bound: str, shares: Mapping[str, float], link_level: str, overlap: Overlap | None) -> str:
@@ -393,10 +302,10 @@ def _cost(cluster: Cluster, workload: Workload, protocol: Protocol, batch_exampl
         notes.append("steps are those after the first teachers arrive")
     per_group = inner.total_workers
     timing = _timing(cluster, protocol, compute.step_s, per_group, **durations)
-    parts = _parts(inner, timing, within)
+    parts = parts_of(inner, timing, within.link_s, within.server_s)
     if teacher_s:
         parts["teacher"] = teacher_s
-    if isinstance(protocol, Codistillation) and (peers_s := _between_groups_s(protocol, timing)):
+    if isinstance(protocol, Codistillation) and (peers_s := between_groups_s(protocol, timing)):
         parts["peers"] = peers_s
     step_s = sum(parts.values())
     saturated = within.saturated or (not inner.barrier and parts["server"] > within.server_s)

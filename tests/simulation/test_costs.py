@@ -32,16 +32,8 @@ from simulation.protocols import (
 )
 from simulation.report import simulate
 from simulation.timing import Timing
-from simulation.workload import Layer, Workload
-
-NET = Workload(
-    name="net",
-    source="a test",
-    confidence="derived",
-    layers=(Layer("a", 1_000_000, 1e9), Layer("b", 1_000_000, 1e9)),
-    batch_per_worker_examples=10,
-    prediction_bytes_per_example=40.0,
-)  # 8 MB of gradients; 2e10 FLOP forward
+from simulation.workload import Layer
+from tests.simulation.small import NET
 
 
 def cluster(bandwidth: float = 1e9, latency: float = 0.0, **changes: object) -> Cluster:

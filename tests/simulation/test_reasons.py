@@ -28,16 +28,8 @@ from simulation.protocols import (
 )
 from simulation.report import in_words, simulate
 from simulation.statistics import time_shares
-from simulation.workload import Layer, Workload
+from tests.simulation.small import NET
 
-NET = Workload(
-    name="net",
-    source="a test",
-    confidence="derived",
-    layers=(Layer("a", 1_000_000, 1e9), Layer("b", 1_000_000, 1e9)),
-    batch_per_worker_examples=10,
-    prediction_bytes_per_example=40.0,
-)
 PROTOCOLS: list[Protocol] = [
     SyncSGD(8),
     SyncSGD(8, "parameter_servers"),

@@ -25,16 +25,8 @@ from simulation.protocols import (
 )
 from simulation.report import simulate
 from simulation.validate import served_step_s
-from simulation.workload import Layer, Workload
+from tests.simulation.small import NET
 
-NET = Workload(
-    name="net",
-    source="a test",
-    confidence="derived",
-    layers=(Layer("a", 1_000_000, 1e9), Layer("b", 1_000_000, 1e9)),
-    batch_per_worker_examples=10,
-    prediction_bytes_per_example=40.0,
-)
 SIZE = NET.gradient_bytes
 
 
