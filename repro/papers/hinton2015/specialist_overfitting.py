@@ -11,10 +11,11 @@ the cases they learned from and on test cases; for the full kinds also accuracy 
 cases.
 
 Over-fitting is learning one's own cases at the cost of others: that labels alone cost test cases there is the premise,
-a claim of its own. The rate is that of ``specialist_tuning``. The experiment was first run at three times this rate:
-specialists of one generalist then lost the very cases that they learned from, which is no over-fitting.
+a claim of its own. A dustbin's specialists of one generalist lose, at this rate, cases that they learned from at first,
+which is no over-fitting.
 
-Departures: as in ``specialists``. The rate of each kind is that of ``specialist_tuning``, where it falls to nothing.
+Departures: as in ``specialists``. The rate of each kind is that of ``specialist_tuning``, chosen there for fewer passes
+at which it falls to nothing.
 Cost at scale ``paper``: about 2 minutes of one core a run, 9 runs.
 """
 
