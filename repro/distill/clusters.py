@@ -7,15 +7,13 @@ centroids with it, until there is none (Hartigan 1975): where that ends, batch k
 reverse does not hold (Telgarsky, Vattani 2010).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from repro.errors import UserError
 from repro.training.keys import generator_seed
-
-_LEAST_GAIN = 1e-9  # of what a point costs where it is: rounding is no reason to move
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,27 @@ def online_kmeans(points: Tensor, count: int, *, seed: int, restarts: int = 20) 
     """Cluster ``points`` (n, features) into ``count`` clusters; the best of ``restarts`` by inertia.
 
     Each restart begins at centroids of k-means++ (Arthur and Vassilvitskii 2007) and is keyed by (seed, restart). A
-    covariance matrix is symmetric, so its rows serve as its columns.
+    covariance matrix is symmetric, so its rows serve as its columns. Points nearer to each other than some millionths
+    of their largest norm, less an offset that all share, are not told apart.
 
     Raises:
         UserError: fewer than one cluster, or more clusters than points.
     """
     check_count(count, len(points))
-    points = points.double()
+    offset = _offset(points.double())
+    points = points.double() - offset
     found = []
     for restart in range(restarts):
         generator = torch.Generator().manual_seed(generator_seed(seed, "kmeans", restart))
         found.append(settled(points, spread_centroids(points, count, generator), generator))
-    return min(found, key=lambda clusters: clusters.inertia)
+    best = min(found, key=lambda clusters: clusters.inertia)
+    return replace(best, centroids=best.centroids + offset)
+
+
+def _offset(points: Tensor) -> Tensor:
+    """The mean (features,) where it exceeds all deviations from it and would take their digits, elsewhere zero."""
+    mean = points.mean(0)
+    return torch.where(mean.abs() > (points - mean).abs().amax(0), mean, 0.0)
 
 
 def settled(points: Tensor, centroids: Tensor, generator: torch.Generator) -> Clusters:
@@ -52,18 +59,34 @@ def settled(points: Tensor, centroids: Tensor, generator: torch.Generator) -> Cl
     Which points would move is found for all of them by one matrix product; they come in a fresh order each time, and
     each is asked again at its turn, by the centroids as they then are.
     """
+    least = rounding(points)
     assignment = squared_distances(points, centroids).argmin(1)
     sizes = torch.bincount(assignment, minlength=len(centroids)).double()
     sums = torch.zeros_like(centroids).index_add_(0, assignment, points)
     centroids = torch.where(sizes.unsqueeze(1) > 0, sums / sizes.clamp_min(1).unsqueeze(1), centroids)
-    while len(movers := _better_elsewhere(points, centroids, sizes, assignment)):
+    moved = True
+    while moved:
+        moved = False  # nor need any of the movers: by itself one may gain a last digit less than among all
+        movers = _better_elsewhere(points, centroids, sizes, assignment, least)
         for index in movers[torch.randperm(len(movers), generator=generator)].tolist():
             one, own = points[index : index + 1], assignment[index : index + 1]
-            if len(_better_elsewhere(one, centroids, sizes, own)):
+            if len(_better_elsewhere(one, centroids, sizes, own, least)):
                 target = int(costs(one, centroids, sizes, own).argmin())
                 move(centroids, sizes, one[0], int(own), target)
                 assignment[index] = target
+                moved = True
     return Clusters(centroids, assignment, float((points - centroids[assignment]).square().sum(1).mean()))
+
+
+def rounding(points: Tensor) -> float:
+    """What rounding may make of the gain of moving one of these points (n, features): no reason to move.
+
+    With M the largest norm, a squared distance by one matrix product is off by at most 2 (features + 2) eps M^2, and by
+    4 M times what its centroid is off: n eps M / 2 as a mean, about eps M / 2 more by each move. A gain is one distance
+    less at most two others: 6 (features + 2 + n + moves) eps M^2. The bound leaves room for four moves of every point.
+    Points that coincide gain by rounding alone, and would move for ever.
+    """
+    return 32 * sum(points.shape) * torch.finfo(points.dtype).eps * float(points.square().sum(1).max())
 
 
 def costs(points: Tensor, centroids: Tensor, sizes: Tensor, assignment: Tensor) -> Tensor:
@@ -87,11 +110,12 @@ def move(centroids: Tensor, sizes: Tensor, point: Tensor, source: int, target: i
     sizes[target] += 1
 
 
-def _better_elsewhere(points: Tensor, centroids: Tensor, sizes: Tensor, assignment: Tensor) -> Tensor:
-    """Positions of the points that another cluster would take more cheaply; the only one of a cluster stays."""
+def _better_elsewhere(points: Tensor, centroids: Tensor, sizes: Tensor, assignment: Tensor, least: float) -> Tensor:
+    """Positions of the points that another cluster would take for more than ``least`` less; the only one of a cluster
+    stays."""
     found = costs(points, centroids, sizes, assignment)
     own = found.gather(1, assignment.unsqueeze(1))[:, 0]
-    better = (found.min(1).values < own * (1 - _LEAST_GAIN)) & (sizes[assignment] > 1)
+    better = (own - found.min(1).values > least) & (sizes[assignment] > 1)
     return better.nonzero()[:, 0]
 
 

@@ -31,6 +31,7 @@ PATHS = ((10, 6), (2, 12))  # for the few left: mu falls by this, with so many o
 FIRST_MU, LAST_MU, LAST_STEPS = 0.1, 1e-16, 30
 HALVINGS = 30
 WORST = 1e-5  # nats that rounding may leave of a case whose probabilities are near float64's resolution
+SUM_OFF = 1e-3  # the sum of a case's probabilities may be off by this: float32 rounds
 LEAST = 1e-12  # probabilities below are raised to it, which moves the objective by less than the tolerance
 
 
@@ -70,7 +71,9 @@ def combine(
 
     Raises:
         ValueError: shapes that do not fit each other.
-        UserError: probabilities that are not finite, or so uneven that no optimum is found; a tolerance below 1e-12.
+        UserError: what is no probability (not finite, negative, of a sum other than one), mass in the dustbin of a
+            specialist that is asked and has every class, cases so uneven that no optimum is found; a tolerance below
+            1e-12.
     """
     _check(generalist, specialists, class_sets, asked, tolerance)
     return torch.cat(
@@ -276,6 +279,18 @@ def _check(
         raise UserError("eq 5: probabilities that are not finite; look at the models that gave them")
     if not tolerance >= 1e-12:
         raise UserError(f"eq 5: a tolerance of {tolerance:g} nats is below what float64 can certify; use 1e-12 or more")
+    _check_probabilities("generalist", generalist)
     for number, (p, class_set) in enumerate(zip(specialists, class_sets, strict=True)):
-        if bool(class_set.all()) and bool((p[:, -1] > 0).any()):
+        _check_probabilities(f"specialist {number}", p)
+        if bool(class_set.all()) and bool((p[asked[:, number], -1] > 0).any()):
             raise UserError(f"specialist {number}: gives mass to its dustbin, and no class is in it")
+
+
+def _check_probabilities(whose: str, p: Tensor) -> None:
+    """Rows (cases, outputs) that are each a distribution, asked for or not: logits are a mistake anywhere."""
+    if bool((p < 0).any()):
+        raise UserError(f"{whose}: a probability of {float(p.min()):g}; give probabilities, not logits")
+    off = p.sum(1, dtype=torch.float64) - 1
+    if bool((off.abs() > SUM_OFF).any()):
+        wrong = 1 + float(off[off.abs().argmax()])
+        raise UserError(f"{whose}: the probabilities of a case sum to {wrong:g}; give probabilities, not logits")

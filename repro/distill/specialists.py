@@ -111,6 +111,20 @@ def moved_dustbin(probabilities: Tensor, shift: float) -> Tensor:
     return moved / moved.sum(1, keepdim=True)
 
 
+def deferring(probabilities: Tensor, generalist: Tensor, class_set: Tensor) -> Tensor:
+    """Probabilities (cases, set size + 1) that divide among the special classes as the specialist's do.
+
+    Together these classes have what the generalist (cases, classes) gives them, and so has the dustbin: the specialist
+    says which of its classes a case is, and leaves to the generalist whether it is one of them. One that is certain of
+    the dustbin says nothing: its classes are alike to it.
+    """
+    own = probabilities[:, :-1]
+    total = own.sum(1, keepdim=True)
+    within = torch.where(total > 0, own / total, 1 / own.shape[1])
+    rest = in_dustbin(generalist.to(own.dtype), class_set)[:, -1:]
+    return torch.cat([(1 - rest).clamp_min(0) * within, rest], 1)  # a sum may be rounded to more than one
+
+
 def probabilities_of_full(logits: Tensor, class_set: Tensor, special_share: float) -> Tensor:
     """The same of a specialist with an output for every class (section 6.1): the rest is summed in the dustbin.
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
@@ -115,9 +117,61 @@ def test_order_brings_clusters_together_the_largest_first():
     assert clusters.order_by_cluster(torch.tensor([2, 0, 2, 1, 1, 2])).tolist() == [0, 2, 5, 3, 4, 1]
 
 
+def gaussian(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def ended(x: torch.Tensor, count: int) -> clusters.Clusters:
+    """The clusters of ``x``; a failure instead of a test that never ends."""
+    asked = 0
+
+    def counted(*words: torch.Tensor) -> torch.Tensor:
+        nonlocal asked
+        asked += 1
+        assert asked <= 100 * 5 * len(x), "no end: 5 restarts have asked for each point a hundred times"
+        return costs(*words)
+
+    costs = clusters.costs
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "costs", counted)
+        return clusters.online_kmeans(x, count, seed=0, restarts=5)
+
+
 def test_points_that_coincide_do_no_harm():
     found = clusters.online_kmeans(torch.ones(6, 3), 4, seed=0)
     assert found.inertia == 0.0
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-9])
+@pytest.mark.parametrize("count", [12, 15])
+def test_it_ends_where_points_coincide_or_nearly_do(count, noise):
+    member = torch.arange(10).repeat(3)
+    found = ended(gaussian(10, 5)[member] + noise * gaussian(30, 5, seed=1), count)
+    assert found.inertia <= 5 * noise**2 + 1e-30
+    assert all(len(member[found.assignment == k].unique()) <= 1 for k in range(count))
+
+
+def test_points_far_from_the_origin_are_clustered_as_if_near_it():
+    x = 0.01 * gaussian(60, 4)
+    found = ended(x + 1e6, 8)
+    theirs = KMeans(8, n_init=20, random_state=0).fit(x.numpy())
+    assert found.inertia <= 1.05 * theirs.inertia_ / len(x)
+    means = torch.stack([(x + 1e6)[found.assignment == k].mean(0) for k in range(8)])
+    torch.testing.assert_close(found.centroids, means, rtol=0, atol=1e-8)
+
+
+@given(
+    st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 4), st.integers(1, 5), st.integers(1, 60),
+    st.sampled_from([0.0, 1e-15, 1e-12, 1e-9, 1e-7]), st.sampled_from([0.0, 1.0, 1e6]),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_it_ends_however_near_points_are(seed, distinct, copies, features, count, noise, offset):
+    x = gaussian(distinct, features, seed=seed).repeat(copies, 1)
+    x = x + noise * gaussian(*x.shape, seed=seed + 1) + offset
+    found = ended(x, min(count, len(x)))
+    assert found.inertia == pytest.approx(sum_of_squares((x - offset).numpy(), found.assignment.numpy()) / len(x))
+    if count >= distinct:
+        assert found.inertia < 1e-9
 
 
 @pytest.mark.parametrize("count", [0, -1, 41])

@@ -181,5 +181,46 @@ def test_refuses_what_does_not_fit():
         combine(generalist, answers, sets, asked, tolerance=0.0)
     everything = torch.ones(1, 9, dtype=torch.bool)
     answer = torch.full((6, 10), 0.1, dtype=torch.float64)
-    with pytest.raises(UserError, match="gives mass to its dustbin, and no class is in it"):
+    with pytest.raises(UserError, match="specialist 0: gives mass to its dustbin, and no class is in it"):
         combine(generalist, [answer], everything, torch.ones(6, 1, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("combined", [combine, combine_reversed])
+def test_a_dustbin_without_classes_matters_where_its_specialist_is_asked(combined):
+    generalist, (_, *rest), sets, asked = problem(7)
+    sets = torch.cat([torch.ones(1, 9, dtype=torch.bool), sets[1:]])
+    answer = torch.full((6, 10), 0.1, dtype=torch.float64)
+    asked[:, 0] = False
+    without = combined(generalist, rest, sets[1:], asked[:, 1:])
+    torch.testing.assert_close(combined(generalist, [answer, *rest], sets, asked), without)
+    asked[3, 0] = True
+    with pytest.raises(UserError, match="specialist 0: gives mass to its dustbin"):
+        combined(generalist, [answer, *rest], sets, asked)
+    answer[3, :] = torch.tensor([1 / 9] * 9 + [0.0])
+    assert bool(combined(generalist, [answer, *rest], sets, asked).isfinite().all())
+
+
+@pytest.mark.parametrize("combined", [combine, combine_reversed])
+def test_refuses_what_is_no_probability(combined):
+    generalist, answers, sets, asked = problem(8)
+    logits = torch.tensor([[3.0, 2.0, 1.0] + [0.0] * 6]).repeat(6, 1)
+    with pytest.raises(UserError, match=r"^generalist: the probabilities of a case sum to 6; give probabilities"):
+        combined(logits, answers, sets, asked)
+    negative = generalist.clone()
+    negative[4] = torch.tensor([1.5, -0.5] + [0.0] * 7)
+    with pytest.raises(UserError, match=r"^generalist: a probability of -0\.5; give probabilities, not logits"):
+        combined(negative, answers, sets, asked)
+    for number in (0, 3):
+        wrong = [a.clone() for a in answers]
+        wrong[number][5, -1] += 0.01
+        with pytest.raises(UserError, match=f"^specialist {number}: the probabilities of a case sum to 1.01;"):
+            combined(generalist, wrong, sets, asked)
+        wrong[number][5, -1] = -0.5
+        with pytest.raises(UserError, match=f"^specialist {number}: a probability of -0.5;"):
+            combined(generalist, wrong, sets, asked)
+
+
+def test_probabilities_of_float32_are_taken_as_they_are():
+    generalist, answers, sets, asked = problem(9, cases=200, classes=400, size=100)
+    rounded = combine(generalist.float(), [a.float() for a in answers], sets, asked)
+    torch.testing.assert_close(rounded, combine(generalist, answers, sets, asked), atol=1e-6, rtol=1e-2)

@@ -56,6 +56,33 @@ def test_correction_restores_the_known_posterior():
     assert float(np.abs(softmax(logits.numpy(), axis=1) - truth).max()) > 0.2  # without it: far off
 
 
+def test_specialists_that_defer_divide_what_the_generalist_gives_their_classes():
+    class_set = torch.tensor([True, False, True, True, False])
+    generator = torch.Generator().manual_seed(0)
+    generalist = torch.softmax(torch.randn(7, 5, generator=generator, dtype=torch.float64), 1)
+    own = torch.softmax(torch.randn(7, 4, generator=generator, dtype=torch.float64), 1)
+    found = specialists.deferring(own, generalist, class_set)
+    for case in range(7):
+        inside = sum(generalist[case, c] for c in (0, 2, 3))
+        expected = [inside * own[case, k] / sum(own[case, :3]) for k in range(3)] + [1 - inside]
+        torch.testing.assert_close(found[case], torch.stack(expected))
+    same = specialists.deferring(specialists.in_dustbin(generalist, class_set), generalist, class_set)
+    torch.testing.assert_close(same, specialists.in_dustbin(generalist, class_set))
+    certain = torch.tensor([[0.0, 0.0, 0.0, 1.0]], dtype=torch.float64)
+    inside = generalist[0, class_set].sum()
+    found = specialists.deferring(certain, generalist[:1], class_set)
+    torch.testing.assert_close(found[0], torch.stack([inside / 3, inside / 3, inside / 3, 1 - inside]))
+
+
+def test_who_defers_to_a_rounded_sum_above_one_gives_nothing_below_zero():
+    generator = torch.Generator().manual_seed(0)
+    generalist = torch.softmax(10 * torch.randn(1000, 50, generator=generator), 1)
+    own = torch.softmax(torch.randn(1000, 4, generator=generator), 1)
+    found = specialists.deferring(own, generalist, torch.arange(50) < 3)
+    assert float(found[:, -1].max()) > 1
+    assert float(found.min()) == 0
+
+
 def test_a_moved_dustbin_is_a_moved_logit():
     logits = torch.randn(7, 4, dtype=torch.float64)
     moved = logits + torch.tensor([0, 0, 0, -1.5])
