@@ -182,6 +182,50 @@ def test_claims_pair_ensembles_and_take_the_printed_bound(tmp_path: Path) -> Non
     assert single.ours == pytest.approx((90.0, 90.0))
 
 
+def test_the_figure_shows_differences_within_ensembles(tmp_path: Path) -> None:
+    errors = {
+        "ensemble": [40, 30], "from_ensemble.t1": [45, 35, 45, 35], "from_ensemble.t2": [44, 34, 40, 30],
+        "from_one.t1": [45, 40, 45, 40],
+    }  # fmt: skip
+    found = results(tmp_path, errors, {"from_ensemble.t1": 9, "from_ensemble.t2": 8})
+    drawing = ensembles.figure(found)
+    points, single = 100 / 500, 50  # a case; errors of single nets
+    shown = {(row["net"], row.get("of")): row for row in drawing.data}
+    mean = shown["mean of p", "mean"]
+    assert (mean["points"], mean["n"]) == (pytest.approx(points * (single - 35)), 2)
+    at_two = shown["T = 2", "ensemble"]
+    assert at_two["points"] == pytest.approx(points * (single - (42 + 32) / 2))
+    assert (at_two["chosen"], shown["T = 1", "ensemble"]["chosen"]) == (True, False)
+    claims = {a.id.partition("digits_")[2]: a for a in ensembles.claims(found) if isinstance(a, Claim)}
+    for tick, name in (("… student of one net", "against_one"), ("… 80 % of the gain", "most")):
+        assert shown[tick, "less"]["points"] == pytest.approx(np.mean(claims[name].differences))
+    assert shown["single", None]["test_error_percent"] == pytest.approx(10)
+    printed = (60.8 - 58.9) / (61.1 - 58.9)
+    assert shown["printed share of the ensemble's gain", None]["points"] == pytest.approx(printed * mean["points"])
+    assert ("T = 2", "one") not in shown
+    assert "n = 2" in drawing.caption
+
+
+def test_a_student_that_learned_nothing_does_not_set_the_axis(tmp_path: Path) -> None:
+    errors = {"ensemble": [40, 30], "from_ensemble.t1": [450] * 4, "from_ensemble.t2": [44, 34, 40, 30]}
+    drawing = ensembles.figure(results(tmp_path, errors, {"from_ensemble.t1": 9, "from_ensemble.t2": 8}))
+    (panel,) = drawing.figure.axes
+    low, high = panel.get_ylim()
+    shown = {row["net"]: row for row in drawing.data}
+    assert shown["T = 1"]["points"] < 2 * low < 0
+    assert low < shown["T = 2"]["low"] < shown["T = 2"]["high"] < high
+    assert "↓ −80.0" in [text.get_text() for text in panel.texts]
+    assert "learned nothing" in drawing.caption
+
+
+@pytest.mark.parametrize("done", [[], ["from_ensemble.t1"], ["ensemble"]])
+def test_figures_of_a_study_half_done_can_be_drawn(tmp_path: Path, done: list[str]) -> None:
+    drawing = ensembles.figure(results(tmp_path, {arm: [40] for arm in done}, {}))
+    drawing.figure.draw_without_rendering()
+    nets = {"mean of p", "mean of log p", "printed share of the ensemble's gain", "single"}
+    assert {row["net"] for row in drawing.data} == (nets if done == ["ensemble"] else set())
+
+
 def test_arms_are_tuned_alike_and_the_control_differs_in_its_teacher_alone() -> None:
     for name in ("digits.net1", "digits.from_ensemble.t1", "digits.from_ensemble.t2", "digits.from_one.t2"):
         grid = [need.arm for need in ARMS[name].needs if ".rate" in need.arm]

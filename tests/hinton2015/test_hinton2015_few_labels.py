@@ -63,10 +63,10 @@ def test_the_rate_with_the_fewest_validation_errors_is_taken(tmp_path: Path, err
     context = Context("digits", {**folders, "teacher": tmp_path}, tmp_path)
     settings = tuned.without_rate({"hidden": [3], "training": {"epochs": 2, "learning_rate": 9.0}})
     assert settings == {"hidden": [3], "training": {"epochs": 2}}
-    chosen = tuned.with_best_rate(settings, context)
+    chosen = tuned.with_best(settings, context)
     assert chosen == {"hidden": [3], "training": {"epochs": 2, "learning_rate": best}}
     assert tuned.told(chosen) == {"learning_rate": best}
-    assert tuned.with_best_rate({"training": {"learning_rate": 9.0}}, context)["training"]["learning_rate"] == 9.0
+    assert tuned.with_best({"training": {"learning_rate": 9.0}}, context)["training"]["learning_rate"] == 9.0
 
 
 def test_a_rate_that_fails_on_one_of_its_seeds_is_not_taken(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_rate_that_fails_on_one_of_its_seeds_is_not_taken(tmp_path: Path) -> N
         for rate, both in found.items()
         for seed, errors in enumerate(both)
     }
-    chosen = tuned.with_best_rate({"training": {}}, Context("digits", folders, tmp_path))
+    chosen = tuned.with_best({"training": {}}, Context("digits", folders, tmp_path))
     assert chosen["training"]["learning_rate"] == 0.05
     arms = tuned.grid("a", (0.05, 0.1), lambda rate: {"rate": rate}, seeds=2, data="digits")
     assert [(need.arm, need.seed) for need in tuned.wanted(arms)] == [
@@ -84,9 +84,30 @@ def test_a_rate_that_fails_on_one_of_its_seeds_is_not_taken(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_what_is_tried_with_a_rate_is_chosen_with_it(tmp_path: Path) -> None:
+    sums = {(0.1, 1.0): (10, 90), (0.1, 5.0): (30, 40), (0.2, 1.0): (20, 60), (0.2, 5.0): (35, 35)}
+    folders = {}
+    for (rate, temperature), both in sums.items():
+        for seed, errors in enumerate(both):
+            folder = tmp_path / f"{rate}.{temperature}.{seed}"
+            folder.mkdir()
+            whole = {"temperature": temperature, "training": {"learning_rate": rate}}
+            tuned.leave(Context("digits", {}, folder), whole, errors, "temperature")
+            folders[folder.name] = folder
+    asked = tuned.without_rate({"cases": 7, "temperature": 3.0, "training": {"learning_rate": 9.0}}, "temperature")
+    assert asked == {"cases": 7, "training": {}}
+    chosen = tuned.with_best(asked, Context("digits", folders, tmp_path))
+    assert chosen == {
+        "cases": 7,
+        "temperature": 5.0,
+        "training": {"learning_rate": 0.1},
+    }  # the lower of two rates at 70
+    assert tuned.told(chosen, "temperature") == {"learning_rate": 0.1, "temperature": 5.0}
+
+
 def test_no_rate_and_no_grid_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="coin: has no learning rate and needs no grid"):
-        tuned.with_best_rate({"training": {}}, Context("digits", {"x": tmp_path}, tmp_path, name="coin"))
+        tuned.with_best({"training": {}}, Context("digits", {"x": tmp_path}, tmp_path, name="coin"))
 
 
 def test_a_rate_of_a_grid_at_which_the_loss_diverges_loses_and_other_errors_pass(tmp_path: Path) -> None:
@@ -98,7 +119,7 @@ def test_a_rate_of_a_grid_at_which_the_loss_diverges_loses_and_other_errors_pass
     found = of_a_grid(lambda *_: fails(DivergedError("x: the loss is nan")))(arm, 0, context)
     assert found.metrics == {"diverged": 1, "learning_rate": 3.0}
     other = replace(context, inputs={"a.rate3": tmp_path, "a.rate1": tried(tmp_path / "1", 1.0, 500)})
-    assert tuned.with_best_rate({"training": {}}, other)["training"]["learning_rate"] == 1.0
+    assert tuned.with_best({"training": {}}, other)["training"]["learning_rate"] == 1.0
     with pytest.raises(RuntimeError, match="disk"):
         of_a_grid(lambda *_: fails(RuntimeError("disk")))(arm, 0, context)
 

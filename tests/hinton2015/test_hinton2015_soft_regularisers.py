@@ -25,7 +25,7 @@ TASK = {
     "data": "digits", "cases": 60, "held_out": 300, "net": {"hidden": [8], "training": TRAINING},
     "rates": [0.05, 0.1], "full": TRAINING, "seeds": 2, "sweep": [10, 200],
 }  # fmt: skip
-CONFIG = Config.model_validate({"tasks": [TASK]})
+CONFIG = Config.model_validate({"tasks": [TASK], "temperatures": [1, 5], "smoothings": [0.1, 0.3]})
 ARMS = {arm.name: arm for arm in soft_regularisers.arms(CONFIG)}
 
 
@@ -36,13 +36,32 @@ def test_every_number_of_cases_takes_the_same_steps() -> None:
     assert "digits.smoothed.n10" not in ARMS
 
 
+def test_temperature_and_smoothing_are_tried_with_every_rate_and_labels_with_the_rate_alone() -> None:
+    def tried(kind: str) -> set[tuple[float, float | None]]:
+        chosen, found = soft_regularisers.KINDS[kind].chosen, set()
+        for need in ARMS[f"digits.{kind}"].needs:
+            settings = ARMS[need.arm].settings
+            if settings["role"] == "student_grid":
+                assert settings["training"]["evaluate_every_epochs"] is None
+                found.add((settings["training"]["learning_rate"], settings[chosen[0]] if chosen else None))
+        return found
+
+    assert tried("hard") == {(0.05, None), (0.1, None)}
+    assert tried("soft") == {(rate, t) for rate in (0.05, 0.1) for t in (1, 5)}
+    assert tried("smoothed") == {(rate, e) for rate in (0.05, 0.1) for e in (0.1, 0.3)}
+    assert not {"temperature", "smoothing"} & ARMS["digits.soft"].settings.keys()
+    assert "smoothing" not in ARMS["digits.smoothed"].settings
+
+
 def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path, monkeypatch: Any) -> None:
     given: dict[str, tuple[Tensor, Tensor | None]] = {}
     first: dict[str, Tensor] = {}
+    temperatures: dict[str, float | None] = {}
     distilling, train = nets.distilling, nets.train
 
     def noted(settings, labels, teacher, device):  # type: ignore[no-untyped-def]
         given[kind] = (labels, teacher)
+        temperatures[kind] = settings.get("temperature")
         return distilling(settings, labels, teacher, device)
 
     def watched(model, *rest, **options):  # type: ignore[no-untyped-def]
@@ -52,15 +71,17 @@ def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path
     monkeypatch.setattr(nets, "distilling", noted)
     monkeypatch.setattr(nets, "train", watched)
     data = load_once("digits")
-    teacher, rates = tmp_path / "full", tmp_path / "rates"
-    for folder in (teacher, rates):
-        folder.mkdir()
+    teacher = tmp_path / "full"
+    teacher.mkdir()
     logits = torch.randn(len(data.train), 10, generator=torch.Generator().manual_seed(0))
     write_tensors(teacher / nets.LOGITS, {"train": logits, "test": logits[:500].clone()})
-    tuned.leave(Context("digits", {}, rates), {"training": {"learning_rate": 0.05}}, 1)
     found = {}
-    for kind in soft_regularisers.KINDS:
-        (tmp_path / kind).mkdir()
+    for kind, what in soft_regularisers.KINDS.items():
+        rates = tmp_path / f"{kind}_rates"
+        for folder in (rates, tmp_path / kind):
+            folder.mkdir()
+        best = {"temperature": 5.0, "smoothing": 0.1, "training": {"learning_rate": 0.05}}
+        tuned.leave(Context("digits", {}, rates), best, 1, *what.chosen)
         inputs = {"rates": rates} | ({"digits.full": teacher} if kind == "soft" else {})
         context = Context("digits", inputs, tmp_path / kind, name=kind)
         found[kind] = RUNS["student"](ARMS[f"digits.{kind}"], 1, context)
@@ -74,6 +95,11 @@ def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path
     smoothed = torch.softmax(given["smoothed"][1], 1)
     torch.testing.assert_close(smoothed.max(1).values, torch.full((60,), 0.91))
     assert torch.equal(smoothed.argmax(1), seen.cases.labels)
+    assert temperatures == {"hard": None, "smoothed": 1.0, "soft": 5.0}
+    took = {
+        kind: {k: v for k, v in r.metrics.items() if k in ("temperature", "smoothing")} for kind, r in found.items()
+    }
+    assert took == {"hard": {}, "smoothed": {"smoothing": 0.1}, "soft": {"temperature": 5.0}}
     for kind, result in found.items():
         # What a grid would choose by is the end of training, not the best evaluation.
         left = json.loads((tmp_path / kind / "tried.json").read_text())
@@ -93,9 +119,22 @@ def results(tmp_path: Path) -> Results:
 
     rows = [row("full", s, 50, 50, 0) for s in (0, 1)]
     rows += [row("hard", 0, 210, 200, 0), row("hard", 1, 200, 150, 0)]
-    rows += [row("smoothed", 0, 180, 170, 0), row("smoothed", 1, 150, 140, 0)]
-    rows += [row("soft", 0, 80, 75, 6), row("soft", 1, 70, 70, 9)]
-    return Results(tmp_path, {"scale": "quick", "data": "digits", "config": CONFIG.model_dump(mode="json")}, rows)
+    rows += [row("smoothed", 0, 180, 170, 0) | {"smoothing": 0.1}, row("smoothed", 1, 150, 140, 0) | {"smoothing": 0.1}]
+    rows += [row("soft", 0, 80, 75, 6) | {"temperature": 5.0}, row("soft", 1, 70, 70, 9) | {"temperature": 5.0}]
+    # Nats of held-out and of test cases at three evaluations: labels rise after the second, the first of two least.
+    nats = {"hard": ((0.9, 0.5, 0.5), (0.8, 0.6, 1.0)), "soft": ((0.9, 0.5, 0.4), (0.7, 0.6, 0.3))}
+    curves = [
+        {"arm": f"digits.{arm}", "seed": seed, "epoch": 2.0 * (at + 1), "split": split, "metric": "cross_entropy"}
+        | {"value": value * (seed + 1)}
+        for arm, both in nats.items()
+        for seed in (0, 1)
+        for split, values in zip(("validation", "test"), both, strict=True)
+        for at, value in enumerate(values)
+    ]
+    meta = {"scale": "quick", "data": "digits", "config": CONFIG.model_dump(mode="json")}
+    found = Results(tmp_path, meta, rows)
+    vars(found)["curves"] = curves  # as if read from its file
+    return found
 
 
 def test_claims_hold_the_end_of_soft_targets_against_labels_stopped_early(tmp_path: Path) -> None:
@@ -107,6 +146,8 @@ def test_claims_hold_the_end_of_soft_targets_against_labels_stopped_early(tmp_pa
         "KD-R06.digits_against_hard": (24.0, 16.0),
         "KD-R06.digits_against_smoothed": (18.0, 14.0),
         "KD-R06.digits_recovered": (9.0, 6.0),  # of 500: 120 of 150 errors regained, 80 of 100
+        "KD-R04.digits_rises": (0.4, 0.8),
+        "KD-R06.digits_rises_less": (-0.4, -0.8),
         "KD-R05.digits_against_hard": (-100 * 5 / 60, -100 * 8 / 60),
     }
     for name, differences in expected.items():
@@ -116,8 +157,19 @@ def test_claims_hold_the_end_of_soft_targets_against_labels_stopped_early(tmp_pa
     recovered, early = answers["KD-R06.digits_recovered"], answers["KD-R04.digits"]
     assert isinstance(recovered, Claim)
     assert "80 % regained, 87 % printed" in recovered.setting
+    assert "soft targets at T = 5; 60 cases of digits" in recovered.setting
     assert isinstance(early, Value)
     assert early.ours == pytest.approx((60.0, 70.0))
+    smoothed = answers["KD-R06.digits_against_smoothed"]
+    assert isinstance(smoothed, Claim)
+    assert "stopped early on top of that" in smoothed.departures
+
+
+def test_a_caption_says_where_more_might_have_been_tried(tmp_path: Path) -> None:
+    told = soft_regularisers._chosen_everywhere(results(tmp_path), CONFIG)
+    assert told.endswith("chosen on held-out cases: digits T = 5 (the largest tried) and 0.1 (the least tried). ")
+    wider = CONFIG.model_copy(update={"temperatures": (1.0, 5.0, 20.0), "smoothings": (0.1,)})
+    assert soft_regularisers._chosen_everywhere(results(tmp_path), wider).endswith("digits T = 5 and 0.1. ")
 
 
 def test_channels_are_among_the_settings_and_build_a_convolutional_net() -> None:

@@ -18,7 +18,7 @@ MEMBERS = "members.safetensors"
 def net(arm: Arm, seed: int, context: Context) -> Result:
     """A net on labels. The nets of one seed see the same cases in the same order and differ in their initial weights
     alone; one of a grid is no member and begins apart from all of them."""
-    settings = tuned.with_best_rate(arm.settings, context)
+    settings = tuned.with_best(arm.settings, context)
     data = load_once(context.data)
     seen = few_labels(settings, data, seed)
     objective = nets.distilling(settings, seen.cases.labels, None, torch.device(context.device))
@@ -57,7 +57,7 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
 
     Student s learns from ensemble s mod n, on that ensemble's cases.
     """
-    settings = tuned.with_best_rate(arm.settings, context)
+    settings = tuned.with_best(arm.settings, context)
     seen = few_labels(settings, load_once(context.data), seed % settings["ensembles"])
     folder = next(folder for folder in context.inputs.values() if (folder / MEMBERS).exists())
     logits = teacher_logits(load_file(folder / MEMBERS)["train"], settings["mean"], settings["temperature"])

@@ -52,7 +52,8 @@ def of_a_grid(run: Runner) -> Runner:
         try:
             return run(arm, seed, context)
         except DivergedError:
-            tuned.leave(context, arm.settings, math.inf)
-            return Result({"diverged": 1, **tuned.told(arm.settings)})
+            tried = arm.settings.get("tried_with_rate", ())
+            tuned.leave(context, arm.settings, math.inf, *tried)
+            return Result({"diverged": 1, **tuned.told(arm.settings, *tried)})
 
     return tried

@@ -24,7 +24,8 @@ def full(arm: Arm, seed: int, context: Context) -> Result:
 
 def student(arm: Arm, seed: int, context: Context) -> Result:
     """A net on few cases: with their labels, with smoothed labels, or with the soft targets of the full net."""
-    settings = tuned.with_best_rate(arm.settings, context)
+    settings = tuned.with_best(arm.settings, context)
+    tried = arm.settings["tried_with_rate"]
     data = load_once(context.data)
     seen = few_labels(settings, data, seed)
     judged_on = {"train": seen.cases, **seen.judged_on}
@@ -40,9 +41,9 @@ def student(arm: Arm, seed: int, context: Context) -> Result:
         settings, nets.student_seed(seed), context, seen.cases, judged_on, objective, measure=nets.errors_and_loss
     )
     metrics = nets.outcome(points, judged_on) | early_stopped(points)
-    tuned.leave(context, settings, metrics["validation_errors"])
+    tuned.leave(context, settings, metrics["validation_errors"], *tried)
     drawn = [point for point in points if point.metric != "loss" and arm.settings["role"] == "student"]
-    found = metrics | tuned.told(settings) | nets.precision(settings, context)
+    found = metrics | tuned.told(settings, *tried) | nets.precision(settings, context)
     return Result(found, drawn)
 
 

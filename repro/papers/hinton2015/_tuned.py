@@ -1,6 +1,7 @@
-"""Learning rates that the program chooses: a grid of short arms on held-out cases, of which others take the best.
+"""Settings that the program chooses: a grid of short arms on held-out cases, of which others take the best.
 
-An arm that needs a grid records no rate among its settings; the rate it took is among its metrics, and what the
+Chosen are a learning rate and what a grid varies with it: the temperature of soft targets, the smoothing of labels.
+An arm that needs a grid records none of them among its settings; what it took is among its metrics, and what the
 grid was is part of its digest through its needs.
 """
 
@@ -13,6 +14,7 @@ from repro.experiment import Arm, Context, Need
 from repro.files import write_text
 
 _FILE = "tried.json"
+_ERRORS = "validation_errors"
 
 
 def grid(
@@ -29,25 +31,24 @@ def grid(
 
 
 def wanted(arms: Sequence[Arm]) -> tuple[Need, ...]:
-    """What an arm needs to take the best rate of a grid."""
+    """What an arm needs to take the best of a grid, or of several at once."""
     return tuple(Need(arm.name, seed=seed) for arm in arms for seed in range(arm.seeds))
 
 
-def without_rate(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of an arm whose rate comes from a grid."""
+def without_rate(settings: Mapping[str, Any], *others: str) -> dict[str, Any]:
+    """Settings of an arm whose rate, and ``others`` of its settings, come from a grid."""
     training = {key: value for key, value in settings["training"].items() if key != "learning_rate"}
-    return {**settings, "training": training}
+    return {key: value for key, value in settings.items() if key not in others} | {"training": training}
 
 
-def leave(context: Context, settings: Mapping[str, Any], validation_errors: float) -> None:
-    """Say, in the folder of a grid's arm, how its rate did."""
-    content = {"learning_rate": settings["training"]["learning_rate"], "validation_errors": validation_errors}
-    write_text(context.work / _FILE, json.dumps(content))
+def leave(context: Context, settings: Mapping[str, Any], validation_errors: float, *others: str) -> None:
+    """Say, in the folder of a grid's arm, how its rate did, with the ``others`` of its settings that vary."""
+    write_text(context.work / _FILE, json.dumps(told(settings, *others) | {_ERRORS: validation_errors}))
 
 
-def with_best_rate(settings: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    """The settings with a rate: their own, or that with the fewest validation errors of the needed grid, summed over
-    its seeds (the lowest of several such rates).
+def with_best(settings: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """The settings with a rate: their own, or all that was tried with the fewest validation errors in the needed grid,
+    summed over its seeds (the lowest rate of several, then the lowest of what was tried with it).
 
     Raises:
         UserError: no rate, and no grid among the inputs.
@@ -58,13 +59,15 @@ def with_best_rate(settings: Mapping[str, Any], context: Context) -> dict[str, A
     tried = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
     if not tried:
         raise UserError(f"{context.name}: has no learning rate and needs no grid of them")
-    errors: dict[float, float] = {}
+    errors: dict[tuple[tuple[str, float], ...], float] = {}
     for one in tried:
-        errors[one["learning_rate"]] = errors.get(one["learning_rate"], 0) + one["validation_errors"]
-    best = min(errors, key=lambda rate: (errors[rate], rate))
-    return {**settings, "training": {**settings["training"], "learning_rate": best}}
+        these = tuple((name, value) for name, value in one.items() if name != _ERRORS)
+        errors[these] = errors.get(these, 0) + one[_ERRORS]
+    fewest = min(errors, key=lambda these: (errors[these], these))
+    best = dict(fewest)
+    return {**settings, "training": {**settings["training"], "learning_rate": best.pop("learning_rate")}, **best}
 
 
-def told(settings: Mapping[str, Any]) -> dict[str, float]:
-    """The rate that was taken, for the metrics of a run."""
-    return {"learning_rate": settings["training"]["learning_rate"]}
+def told(settings: Mapping[str, Any], *others: str) -> dict[str, float]:
+    """The rate that was taken, and ``others`` of the settings, for the metrics of a run."""
+    return {"learning_rate": settings["training"]["learning_rate"], **{name: settings[name] for name in others}}

@@ -19,17 +19,18 @@ Departures: other data and nets, for the paper's speech is private; word error r
 The paper offers arithmetic and geometric means and does not say which was taught: both are judged, the arithmetic mean
 of the softened predictions is taught. Of 60,000 training cases 10,000 are held out to choose on.
 
-Cost at scale ``paper``: 2 to 5 seconds of one core a run, 580 runs.
+Cost at scale ``paper``: 2 to 5 seconds of one core a run, 648 runs.
 """
 
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from repro.compare import Answer, Claim, NotRun, Value, t_interval
-from repro.contrasts import beyond_share, minus, one_per_teacher, shares
+from repro.contrasts import BySeed, beyond_share, minus, one_per_teacher, shares
 from repro.experiment import BY_ARM, Arm, Context, Need, Result
 from repro.papers.hinton2015 import _tuned as tuned
 from repro.papers.hinton2015._arms import TunedNet
@@ -115,109 +116,197 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
     return RUNS[arm.settings["role"]](arm, seed, context)
 
 
+@dataclass(frozen=True)
+class Accuracies:
+    """Test accuracy in percent by ensemble: the mean of its members, its two means, and its students and those of one
+    member, each at the temperature ``chosen`` for them."""
+
+    single: BySeed
+    means: Mapping[str, BySeed]
+    chosen: Mapping[str, float | None]
+    students: Mapping[str, BySeed]
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """Differences of test accuracy in points, one an ensemble, and where the figure shows them."""
+
+    column: float
+    tick: str
+    of: str
+    points: Sequence[float]
+    filled: bool = True
+    beside: float = 0.0
+
+
+STYLES = {"mean": 1, "ensemble": 2, "one": 3, "less": 0}  # numbers of colours and markers
+LESS_FROM = 0.65  # columns from the last temperature to the line before what is less than a gain over single nets
+
+
 def figure(results: Results) -> Drawing:
-    """Test error of single nets, of their means, and of nets distilled from them at each temperature."""
-    from repro.plots.style import COLOURS, MARKERS, axes
+    """What claims judge: differences of test accuracy between nets of the same ensemble, a panel a task."""
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes
 
     config = Config.model_validate(results.config)
-    one_colour, ensemble_colour, student_colour, control_colour = COLOURS[:4]
-    drawn, panels = axes(len(config.tasks), width_in=5.4 * len(config.tasks), height_in=4.6)
+    drawn, panels = axes(len(config.tasks), width_in=5.8 * len(config.tasks), height_in=5.2)
+    printed = printed_share("KD-S10", "KD-S08", "KD-S06")
     data: list[dict[str, Any]] = []
-    counts: dict[str, int] = {}
+    counts: list[int] = []
     told_shares = []
     beyond = False
     for task, ax in zip(config.tasks, panels, strict=True):
-        name = task.data
-        ensemble = f"{name}.ensemble"
-        lines: list[tuple[str, dict[int, float], str, str]] = [
-            ("single", percent_right(results, ensemble, "members_test_errors"), one_colour, MARKERS[0]),
-            ("mean of p", percent_right(results, ensemble), ensemble_colour, MARKERS[1]),
-            ("mean of log p", percent_right(results, ensemble, "geometric_test_errors"), ensemble_colour, MARKERS[1]),
-        ]
-        for temperature in config.temperatures:
-            for source, colour, marker in (
-                ("ensemble", student_colour, MARKERS[2]), ("one", control_colour, MARKERS[3]),
-            ):  # fmt: skip
-                found = percent_right(results, student_name(task, source, temperature))
-                is_chosen = temperature == chosen_temperature(results, task, source, config)
-                lines.append((f"T = {temperature:g}{' *' if is_chosen else ''}", found, colour, marker))
-        ticks: list[str] = []
-        marks: list[tuple[float, float, float, float]] = []
-        for label, found, colour, marker in lines:
-            bare = label.removesuffix(" *")
-            if not ticks or ticks[-1].removesuffix(" *") != bare:
-                ticks.append(bare)
-            if not found:
-                continue
-            is_control = colour == control_colour
-            x = len(ticks) - 1 + (0.28 if is_control else 0.0)
-            mean, low, high = t_interval([100 - right for right in found.values()])
-            counts[f"{name} {label}"] = len(found)
-            ends = None if low is None or high is None else [[mean - low], [high - mean]]
-            marks.append((x, mean, mean if low is None else low, mean if high is None else high))
-            ax.errorbar([x], [mean], yerr=ends, fmt=marker, color=colour, ms=8, capsize=4,
-                        mfc=colour if label.endswith("*") or not label.startswith("T") else "white")  # fmt: skip
-            row = {
-                "data": name,
-                "net": bare,
-                "learns_from": "one" if is_control else "ensemble",
-                "chosen": label != bare,
-            }
-            data.append(row | {"test_error_percent": mean, "low": low, "high": high, "n": len(found)})
-        ax.set_xticks(range(len(ticks)), ticks, rotation=35, ha="right", rotation_mode="anchor")
-        ax.set_xlim(-0.5, len(ticks) - 0.3)
-        beyond = _end_above_the_usual(ax, marks) or beyond
-        ax.grid(axis="x", visible=False)
-        ax.set_title(words(task))
+        found = accuracies(results, task, config)
+        marks = _marks(results, task, config, found)
+        rows = _draw(ax, marks)
+        counts += [row["n"] for row in rows]
+        data += [{"data": task.data} | {name: row[name] for name in row if name != "x"} for row in rows]
+        title = words(task)
+        if found.single:
+            error = 100 - fmean(found.single.values())
+            title += f"\nsingle nets: {error:.2f} % test error"
+            data.append({"data": task.data, "net": "single", "test_error_percent": error, "n": len(found.single)})
+            beyond = _end_below_the_usual(ax, rows, error) or beyond
+        ax.set_title(title)
+        if gain := minus(found.means["arithmetic"], found.single):
+            students = [mark.column for mark in marks if mark.of in TEACHERS]
+            share = printed / 100 * fmean(gain.values())
+            ax.plot([min(students) - 0.4, max(students) + 0.4], [share, share], "--", color=PRINTED, lw=1.5)
+            data.append({"data": task.data, "net": "printed share of the ensemble's gain", "points": share})
         kept = shares_kept(results, task, "ensemble", config)
         if kept:
             mean, low, high = t_interval(kept)
             ends_told = "" if low is None else f" ({low:.0f} to {high:.0f})"
             told_shares.append(f"{mean:.0f} %{ends_told} on {words(task)}")
-    panels[0].set_ylabel("test error, %")
+    panels[0].set_ylabel("difference of test accuracy,\npercentage points")
+    names = {
+        "mean": f"ensemble of {config.members}",
+        "ensemble": "student of the ensemble",
+        "one": "student of one net",
+        "less": "student of the ensemble, less …",
+    }
     handles = [
-        panels[0].errorbar([], [], fmt=marker, color=colour, ms=8, label=label)
-        for label, colour, marker in (
-            ("single net", one_colour, MARKERS[0]),
-            (f"ensemble of {config.members}", ensemble_colour, MARKERS[1]),
-            ("student of the ensemble", student_colour, MARKERS[2]),
-            ("student of one net", control_colour, MARKERS[3]),
-        )
+        panels[0].errorbar([], [], fmt=MARKERS[STYLES[of]], color=COLOURS[STYLES[of]], ms=8, label=label)
+        for of, label in names.items()
     ]
-    drawn.legend(handles=handles, loc="outside lower center", ncols=4 if len(panels) > 1 else 2)
+    (line,) = panels[0].plot([], [], "--", color=PRINTED, lw=1.5, label=f"printed share of the gain, {printed:.0f} %")
+    drawn.legend(handles=[*handles, line], loc="outside lower center", ncols=3 if len(panels) > 1 else 2)
+    values = {row: load_published()[row].value for row in ("KD-S06", "KD-S08", "KD-S10")}
+    kept_told = "; ".join(told_shares) or "none on record"
     told = "An arrow gives a mean beyond the axis: there a student learned nothing. " if beyond else ""
     caption = (
-        f"Test error of single nets (mean of {config.members}), of ensembles that differ in initial weights alone, "
-        "with the arithmetic (mean of p) and geometric (mean of log p) mean of their predictions, and of nets of the "
-        "same size that learn from the soft targets of the ensemble, or of one net of it, at temperature T. Filled: "
-        "the temperature with the fewest errors on held-out cases. "
-        f"{told}95 % t-intervals over ensembles ({number_of(counts.values())}). Share of the ensemble's gain that its "
-        f"student keeps: {'; '.join(told_shares)}; "
-        f"printed for speech: {printed_share('KD-S10', 'KD-S08', 'KD-S06'):.0f} %. "
+        f"Test accuracy less that of single nets, the {config.members} members of the same ensemble: of ensembles that "
+        "differ in initial weights alone, with the arithmetic (mean of p) and geometric (mean of log p) mean of their "
+        "predictions, and of nets of the same size that learn from the soft targets of the ensemble, or of one net of "
+        "it, at temperature T. Filled: the temperature with the fewest errors on held-out cases. Right of the line: "
+        "the accuracy of the filled student of the ensemble less that of the filled student of one net; and its gain "
+        f"over single nets less {_least_share():g} % of the ensemble's, of which more is claimed to be kept. "
+        f"{told}95 % t-intervals over differences within ensembles ({number_of(counts)}), an ensemble's students "
+        f"averaged. Share of the ensemble's gain that its student keeps: {kept_told}; printed for speech: "
+        f"{printed:.0f} % ({values['KD-S06']} % of frames right by a single net, {values['KD-S08']} % by the ensemble, "
+        f"{values['KD-S10']} % by its student), of our ensembles' gain the dashed line. "
     )
     return Drawing(drawn, data, caption + results.scope)
 
 
-def _end_above_the_usual(ax: "Axes", marks: Sequence[tuple[float, float, float, float]]) -> bool:
-    """Ends the axis above marks (x, mean, low, high) near their median; means far above it are told in numbers.
+def _marks(results: Results, task: Task, config: Config, found: Accuracies) -> list[_Mark]:
+    """Gains over single nets by temperature, and the two differences of them that are claimed beside."""
+    marks = [
+        _Mark(0, "mean of p", "mean", _in_order(minus(found.means["arithmetic"], found.single))),
+        _Mark(1, "mean of log p", "mean", _in_order(minus(found.means["geometric"], found.single))),
+    ]
+    for column, t in enumerate(config.temperatures, start=2):
+        for beside, source in zip((-0.15, 0.15), TEACHERS, strict=True):
+            gain = minus(percent_right(results, student_name(task, source, t)), found.single)
+            marks.append(_Mark(column, f"T = {t:g}", source, _in_order(gain), t == found.chosen[source], beside))
+    after = marks[-1].column + 2 * LESS_FROM
+    return [
+        *marks,
+        _Mark(after, "… student of one net", "less", against_one(found)),
+        _Mark(after + 1, f"… {_least_share():g} % of the gain", "less", beyond_least(found)),
+    ]
+
+
+def _draw(ax: "Axes", marks: Sequence[_Mark]) -> list[dict[str, Any]]:
+    """Marks with intervals, and their ticks; returns the rows drawn."""
+    from repro.plots.style import COLOURS, MARKERS, PRINTED
+
+    rows: list[dict[str, Any]] = []
+    for mark in marks:
+        if not mark.points:
+            continue
+        mean, low, high = t_interval(mark.points)
+        colour, x = COLOURS[STYLES[mark.of]], mark.column + mark.beside
+        ends = None if low is None or high is None else [[mean - low], [high - mean]]
+        marker, face = MARKERS[STYLES[mark.of]], colour if mark.filled else "white"
+        ax.errorbar([x], [mean], yerr=ends, fmt=marker, color=colour, mfc=face, ms=8, capsize=4)
+        row = {"net": mark.tick, "of": mark.of, "x": x, "chosen": mark.filled if mark.of in TEACHERS else None}
+        rows.append(row | {"points": mean, "low": low, "high": high, "n": len(mark.points)})
+    ticks = {mark.column: mark.tick for mark in marks}
+    ax.set_xticks(list(ticks), list(ticks.values()), rotation=35, ha="right", rotation_mode="anchor")
+    ax.set_xlim(-0.5, max(ticks) + 0.5)
+    ax.grid(axis="x", visible=False)
+    ax.axhline(0, color=PRINTED, lw=1)
+    ax.axvline(max(mark.column for mark in marks if mark.of in TEACHERS) + LESS_FROM, color=PRINTED, lw=0.8)
+    return rows
+
+
+def _end_below_the_usual(ax: "Axes", rows: Sequence[Mapping[str, Any]], single_error: float) -> bool:
+    """Ends the axis below the rows whose nets err about as often as most; means far below are told in numbers.
 
     True if there were any.
     """
-    if not marks:
+    gains = [row for row in rows if row["of"] != "less"]
+    if not gains:
         return False
-    limit = FAR * median([mean for _, mean, _, _ in marks])
-    usual = [(low, high) for _, mean, low, high in marks if mean <= limit]
-    least, most = min(low for low, _ in usual), max(high for _, high in usual)
-    if len(usual) == len(marks):
+    limit = FAR * median(single_error - row["points"] for row in gains)
+    far = [row for row in gains if single_error - row["points"] > limit]
+    if not far:
         return False
+    ends = [row[end] for row in rows if row not in far for end in ("points", "low", "high") if row[end] is not None]
+    least, most = min(0.0, *ends), max(0.0, *ends)
     room = 0.1 * (most - least)
-    ax.set_ylim(least - room, most + 2 * room)
-    for x, mean, _, _ in marks:
-        if mean > limit:
-            ax.annotate(
-                f"↑ {mean:.1f}", (x, most + room), ha="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1}
-            )
+    ax.set_ylim(least - 2 * room, most + room)
+    for row in far:
+        told, place = f"↓ {row['points']:.1f}".replace("-", "−"), (row["x"], least - 1.5 * room)
+        ax.annotate(told, place, ha="center", fontsize=9, bbox={"fc": "white", "ec": "none", "pad": 1})
     return True
+
+
+def accuracies(results: Results, task: Task, config: Config) -> Accuracies:
+    ensemble = f"{task.data}.ensemble"
+    chosen = {teacher: chosen_temperature(results, task, teacher, config) for teacher in TEACHERS}
+    return Accuracies(
+        single=percent_right(results, ensemble, "members_test_errors"),
+        means={
+            "arithmetic": percent_right(results, ensemble),
+            "geometric": percent_right(results, ensemble, "geometric_test_errors"),
+        },
+        chosen=chosen,
+        students={
+            teacher: percent_right(results, student_name(task, teacher, t)) if t is not None else {}
+            for teacher, t in chosen.items()
+        },
+    )
+
+
+def against_one(found: Accuracies) -> tuple[float, ...]:
+    """Accuracy of the student of the ensemble minus that of the student of one member, one number an ensemble."""
+    return _in_order(minus(found.students["ensemble"], found.students["one"]))
+
+
+def beyond_least(found: Accuracies) -> tuple[float, ...]:
+    """What the student gains minus the share of the ensemble's gain that the paper says is exceeded."""
+    gained, whole = minus(found.students["ensemble"], found.single), minus(found.means["arithmetic"], found.single)
+    return beyond_share(gained, whole, _least_share() / 100)
+
+
+def _in_order(values: BySeed) -> tuple[float, ...]:
+    return tuple(values[seed] for seed in sorted(values))
+
+
+def _least_share() -> float:
+    """Of the ensemble's gain, in percent."""
+    return load_published()["KD-S15"].low or 0.0
 
 
 def percent_right(results: Results, arm: str, metric: str = "test_errors") -> dict[int, float]:
@@ -265,45 +354,38 @@ def claims(results: Results) -> Sequence[Answer]:
         NotRun(row, "a word error rate needs a decoder and the paper's private speech")
         for row in ("KD-S07", "KD-S09", "KD-S11")
     ]
-    printed = load_published()
     for task in config.tasks:
-        answers += _claims_of(task, results, config, (printed["KD-S15"].low or 0.0))
+        answers += _claims_of(task, results, config)
     return answers
 
 
-def _claims_of(task: Task, results: Results, config: Config, least_share: float) -> list[Answer]:
+def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
     data, setting = task.data, words(task)
-    single = percent_right(results, f"{data}.ensemble", "members_test_errors")
-    means = {
-        "arithmetic": percent_right(results, f"{data}.ensemble"),
-        "geometric": percent_right(results, f"{data}.ensemble", "geometric_test_errors"),
-    }
-    chosen = {teacher: chosen_temperature(results, task, teacher, config) for teacher in TEACHERS}
-    students = {
-        teacher: percent_right(results, student_name(task, teacher, t)) if t is not None else {}
-        for teacher, t in chosen.items()
-    }
-    best = chosen["ensemble"]
+    found = accuracies(results, task, config)
+    single, student, least = found.single, found.students["ensemble"], _least_share()
+    best = found.chosen["ensemble"]
     at_best = f"{setting}; T = {best:g} by held-out cases" if best is not None else setting
-
-    def ours(values: dict[int, float]) -> tuple[float, ...]:
-        return tuple(values[e] for e in sorted(values))
 
     quantity = "test accuracy"
     return [
-        Value(f"KD-S06.{data}", ours(single), f"single net, mean of {config.members}; {setting}", quantity=quantity),
+        Value(
+            f"KD-S06.{data}", _in_order(single), f"single net, mean of {config.members}; {setting}", quantity=quantity
+        ),
         *(
             Value(
-                f"KD-S08.{data}_{name}", ours(found), f"{name} mean of {config.members}; {setting}", quantity=quantity
+                f"KD-S08.{data}_{name}",
+                _in_order(right),
+                f"{name} mean of {config.members}; {setting}",
+                quantity=quantity,
             )
-            for name, found in means.items()
+            for name, right in found.means.items()
         ),
-        Value(f"KD-S10.{data}", ours(students["ensemble"]), f"distilled net; {at_best}", quantity=quantity),
+        Value(f"KD-S10.{data}", _in_order(student), f"distilled net; {at_best}", quantity=quantity),
         Value(f"KD-S13.{data}", () if best is None else (best,), f"fewest errors on held-out cases; {setting}"),
         Claim(
             f"KD-S08.{data}_gain",
             "test accuracy, ensemble (arithmetic mean) minus the mean of its members",
-            ours(minus(means["arithmetic"], single)),
+            _in_order(minus(found.means["arithmetic"], single)),
             setting=setting,
             unit="points",
         ),
@@ -315,22 +397,22 @@ def _claims_of(task: Task, results: Results, config: Config, least_share: float)
         ),
         Claim(
             f"KD-S15.{data}_most",
-            f"test accuracy that the distilled net gains, minus {least_share:g} % of what the ensemble gains",
-            beyond_share(minus(students["ensemble"], single), minus(means["arithmetic"], single), least_share / 100),
+            f"test accuracy that the distilled net gains, minus {least:g} % of what the ensemble gains",
+            beyond_least(found),
             setting=at_best,
             unit="points",
         ),
         Claim(
             f"KD-S10.{data}_against_single",
             "test accuracy, distilled net minus the mean of the ensemble's members",
-            ours(minus(students["ensemble"], single)),
+            _in_order(minus(student, single)),
             setting=at_best,
             unit="points",
         ),
         Claim(
             f"KD-S10.{data}_against_one",
             "test accuracy, net distilled from the ensemble minus net distilled from one member",
-            ours(minus(students["ensemble"], students["one"])),
+            against_one(found),
             setting=setting,
             unit="points",
         ),

@@ -6,27 +6,30 @@ the full net gives to the same 3 %, 57.0 %, without stopping early: it converges
 
 Here: 3 % of MNIST, of Fashion-MNIST and of CIFAR-100, with a net of one size throughout each data set. Every student
 takes the same number of steps, its rate falling to nothing. Hard labels are judged at the end and early stopped, at the
-evaluation with the fewest errors on held-out training cases; soft targets (T = 2, no labels beside them) are judged at
+evaluation with the fewest errors on held-out training cases; soft targets (no labels beside them) are judged at
 the end, where stopping them early would have stopped is recorded. Controls: labels smoothed towards the uniform
 distribution, which regularise without knowing anything of a case, and the net on all training cases, whose soft
 targets are learnt. The number of cases is then varied at equal steps. Learning rates of every kind come from one grid,
-by the errors on held-out cases at the end of training.
+together with the temperature of soft targets and the smoothing of labels, as many of the one as of the other, by the
+errors on held-out cases at the end of training.
 
 What falls must be over-fitting and not a rate that is too high: therefore rates fall to nothing and are chosen by the
 end of training, not by its best evaluation. They rise over the first 30 % of a run. That soft targets stay where they
-would have been stopped says little where labels stay too: what labels lose after their stop is held against it.
+would have been stopped says little where labels stay too: what labels lose after their stop is held against it. A net
+whose errors stay may over-fit all the same, more and more certain of what it has wrong: the cross-entropy with the
+labels of test cases is held against its value at the evaluation where that of held-out cases is least.
 
 Departures: other data and nets, for the paper's speech is private; neither its schedule nor the temperature of these
-runs is printed. Held-out cases do not count among the 3 %. The full nets are trained at one rate each. Smoothed
-labels took the highest of the rates on MNIST and the lowest on CIFAR-100. Other numbers of cases use the rates chosen
-at 3 %.
+runs is printed. Held-out cases do not count among the 3 %. The full nets are trained at one rate each. Other numbers
+of cases use the rates, the temperature and the smoothing chosen at 3 %.
 
-Cost at scale ``paper``: 10 to 60 seconds of one core a run, 5 minutes for CIFAR-100's full nets.
+Cost at scale ``paper``: 3 to 90 seconds of one core a run, 706 runs, nine in ten of them the grid's; 5 minutes for each
+of CIFAR-100's full nets.
 """
 
-from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -46,10 +49,13 @@ if TYPE_CHECKING:
 
 DATA = {"quick": BY_ARM, "paper": BY_ARM, "cluster": BY_ARM}
 PRINTED_DATA = "speech"
-KINDS = ("hard", "smoothed", "soft")
-LABELS = {"hard": "labels", "smoothed": "smoothed labels", "soft": "soft targets"}
+SWEPT = ("hard", "soft")  # the kinds that also see other numbers of cases
+BY_THE_END = "labels, too, learn at the rate best for the end of training; they are stopped early on top of that"
 STAYS = -0.5  # per cent of accuracy that soft targets may lose after the epoch at which they would have been stopped
 EVALUATIONS = 25  # of a student of the sweep, whose epochs are longer or shorter
+
+
+Smoothing = Annotated[float, Field(gt=0, lt=1)]
 
 
 class SmallNet(TunedNet):
@@ -86,9 +92,41 @@ class Task(Options):
 
 
 class Config(Options):
-    temperature: float = Field(2.0, gt=0)
-    smoothing: float = Field(0.1, gt=0, lt=1, description="probability shared by all classes under label smoothing")
+    temperatures: tuple[PositiveFloat, ...] = Field((2.0,), min_length=1, description="of soft targets, to choose from")
+    smoothings: tuple[Smoothing, ...] = Field(
+        (0.1,), min_length=1, description="probabilities shared by all classes under label smoothing, to choose from"
+    )
     tasks: tuple[Task, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What students learn from: their settings, by net, rate and the value of what is chosen together with the rate."""
+
+    label: str
+    settings: Callable[[SmallNet, float, float], dict[str, object]]
+    chosen: tuple[str, ...] = ()  # the setting that is chosen together with the rate, if any
+    letter: str = ""  # of that setting, in the names of arms
+    values: Callable[[Config], tuple[float, ...]] = lambda config: (0.0,)
+
+
+KINDS = {
+    "hard": Kind("labels", lambda net, rate, _: net.from_labels(rate)),
+    "smoothed": Kind(
+        "smoothed labels",
+        lambda net, rate, smoothing: net.from_soft_targets(rate, 1.0) | {"smoothing": smoothing},
+        ("smoothing",),
+        "e",
+        lambda config: config.smoothings,
+    ),
+    "soft": Kind(
+        "soft targets",
+        lambda net, rate, temperature: net.from_soft_targets(rate, temperature),
+        ("temperature",),
+        "t",
+        lambda config: config.temperatures,
+    ),
+}
 
 
 def arms(config: Config) -> list[Arm]:
@@ -100,34 +138,41 @@ def _arms_of(task: Task, config: Config) -> list[Arm]:
     full_net = task.net.model_copy(update={"training": task.full})
     full = full_net.from_labels(task.full.learning_rate) | {"cases": None, "held_out": task.held_out, "role": "full"}
 
-    def student(kind: str, cases: int, rate: float) -> dict[str, object]:
-        steps = _equal_steps(task, cases)
-        targets = {
-            "hard": task.net.from_labels(rate, **steps),
-            "smoothed": task.net.from_soft_targets(rate, 1.0, **steps) | {"smoothing": config.smoothing},
-            "soft": task.net.from_soft_targets(rate, config.temperature, **steps),
-        }
-        return targets[kind] | {"cases": cases, "held_out": task.held_out, "role": "student_grid"}
-
     listed = [Arm(f"{data}.full", full, task.seeds, data=data)]
-    for kind in KINDS:
-        teacher = (Need(f"{data}.full"),) if kind == "soft" else ()
-        tried = partial(student, kind, task.cases)
-        rates = tuned.grid(f"{data}.{kind}", task.rates, tried, seeds=task.tuning_seeds, data=data, needs=teacher)
-        listed += rates
-        needs = (*teacher, *tuned.wanted(rates))
-        for cases in sorted({task.cases, *(task.sweep if kind != "smoothed" else ())}):
-            role = "student" if cases == task.cases else "student_sweep"
-            settings = tuned.without_rate(student(kind, cases, task.rates[0])) | {"role": role}
-            listed.append(Arm(arm_name(task, kind, cases), settings, task.seeds, needs, task.seeds, data))
+    for name, kind in KINDS.items():
+        teacher = (Need(f"{data}.full"),) if name == "soft" else ()
+        grids = []
+        for value in kind.values(config):
+
+            def tried(rate: float, kind: Kind = kind, value: float = value) -> dict[str, object]:
+                return _student(task, kind, task.cases, rate, value, evaluate_every_epochs=None)
+
+            tag = f"{data}.{name}" + (f".{kind.letter}{value:g}" if kind.chosen else "")
+            grids += tuned.grid(tag, task.rates, tried, seeds=task.tuning_seeds, data=data, needs=teacher)
+        listed += grids
+        needs = (*teacher, *tuned.wanted(grids))
+        for cases in sorted({task.cases, *(task.sweep if name in SWEPT else ())}):
+            chosen = _student(task, kind, cases, task.rates[0], 0.0, **_equal_steps(task, cases))
+            settings = tuned.without_rate(chosen, *kind.chosen)
+            settings |= {"role": "student" if cases == task.cases else "student_sweep"}
+            listed.append(Arm(arm_name(task, name, cases), settings, task.seeds, needs, task.seeds, data))
     return listed
+
+
+def _student(
+    task: Task, kind: Kind, cases: int, rate: float, value: float, **training: int | None
+) -> dict[str, object]:
+    """Settings of a student of the grid, its training changed."""
+    net = task.net.model_copy(update={"training": task.net.training.model_copy(update=training)})
+    told = {"cases": cases, "held_out": task.held_out, "tried_with_rate": list(kind.chosen), "role": "student_grid"}
+    return kind.settings(net, rate, value) | told
 
 
 def arm_name(task: Task, kind: str, cases: int | None = None) -> str:
     return f"{task.data}.{kind}" if cases in (None, task.cases) else f"{task.data}.{kind}.n{cases}"
 
 
-def _equal_steps(task: Task, cases: int) -> dict[str, int]:
+def _equal_steps(task: Task, cases: int) -> dict[str, int | None]:
     """Epochs that make as many steps of ``cases`` as the task's own take, and how often to evaluate."""
     training = task.net.training
     if cases == task.cases:
@@ -144,31 +189,35 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    """A row a data set: training and test accuracy against epochs, test accuracy against cases."""
+    """A row a data set: training and test accuracy and test cross-entropy against epochs, accuracy against cases."""
     from repro.plots.style import axes
 
     config = Config.model_validate(results.config)
-    rows = len(config.tasks)
-    drawn, panels = axes(3, rows, width_in=12.0, height_in=0.8 + 3.0 * rows)
+    rows, columns = len(config.tasks), 3 + any(task.sweep for task in config.tasks)
+    drawn, panels = axes(columns, rows, width_in=4.0 * columns, height_in=0.8 + 3.0 * rows)
     data: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for number, task in enumerate(config.tasks):
-        left, middle, right = panels[3 * number : 3 * number + 3]
-        for split, ax in (("train", left), ("test", middle)):
-            _over_epochs(ax, task, split, results, data, counts)
-            ax.set_title(f"{words(task)}: {'training' if split == 'train' else split}")
-            ax.set_ylabel("accuracy, %")
-            ax.set_xlabel("epochs")
-        _over_cases(right, task, results, data)
+        row = panels[columns * number : columns * (number + 1)]
+        for panel, ax in zip(PANELS, row, strict=False):
+            _over_epochs(ax, task, panel, results, data, counts)
+        for ax in row[len(PANELS) :]:
+            _over_cases(ax, task, results, data)
     drawn.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     caption = (
-        "Training and test accuracy of one net on few cases, from labels, from labels smoothed by "
-        f"{config.smoothing:g}, and from the soft targets (T = {config.temperature:g}, no labels beside them) of the "
-        "same net trained on all cases; dashed: that net. Bold: means over seeds, with the 95 % t-interval at the end; "
-        "faint: each seed; circles: where labels would have been stopped early, by held-out cases. Right: accuracy on "
-        "test cases over the number of cases at equal steps, labels early stopped, soft targets not, at the rates "
-        "chosen for the number of cases on the "
-        f"left; {number_of(counts.values())} seeds.{_gain_of_stopping(results, config)} The "
+        "Training and test accuracy, and cross-entropy with the labels of test cases, of one net on few cases: from "
+        "labels, from smoothed labels, and from the soft targets (no labels beside them) of the same net trained on "
+        f"all cases; dashed: that net. {_chosen_everywhere(results, config)}Bold: means over seeds, with the 95 % "
+        "t-interval at the end; faint: each seed; circles: where labels would have been stopped early, by the errors "
+        "on held-out cases, in the third column by their cross-entropy."
+    )
+    if columns > len(PANELS):
+        caption += (
+            " Right: accuracy on test cases over the number of cases at equal steps, labels early stopped, soft "
+            "targets not, as chosen for the number of cases on the left."
+        )
+    caption += (
+        f" {number_of(counts.values())} seeds.{_gain_of_stopping(results, config)} The "
         f"paper prints {_printed('KD-R04')} early stopped, {_printed('KD-R06')} from soft targets and "
         f"{_printed('KD-R02')} on everything, for speech. "
     )
@@ -185,47 +234,64 @@ def _gain_of_stopping(results: Results, config: Config) -> str:
     if not gains:
         return ""
     told = f"{min(gains):+.1f} to {max(gains):+.1f}" if len(gains) > 1 else f"{gains[0]:+.1f}"
-    return f" Stopped early, labels gain {told} points: so much, and no more, do they over-fit here."
+    return f" Stopped early, labels gain {told} points of accuracy: so much, and no more, do they over-fit by errors."
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn against epochs: a metric of a split, as ``unit`` says, and what early stopping goes by."""
+
+    title: str
+    split: str
+    metric: str
+    unit: str
+    column: str  # in the figure's table
+
+
+PANELS = (
+    Panel("training", "train", "errors", "accuracy, %", "accuracy_percent"),
+    Panel("test", "test", "errors", "accuracy, %", "accuracy_percent"),
+    Panel("test", "test", "cross_entropy", "cross-entropy, nats", "cross_entropy_nats"),
+)
 
 
 def _over_epochs(
-    ax: "Axes", task: Task, split: str, results: Results, data: list[dict[str, Any]], counts: dict[str, int]
+    ax: "Axes", task: Task, panel: Panel, results: Results, data: list[dict[str, Any]], counts: dict[str, int]
 ) -> None:
-    """Mean accuracy over seeds against epochs, one line a kind of target."""
+    """Mean over seeds against epochs, one line a kind of target."""
     from repro.papers.hinton2015._figures import marks
     from repro.plots.style import COLOURS, PRINTED, with_intervals
 
-    for number, kind in enumerate(KINDS):
-        arm = arm_name(task, kind)
-        cases = {row["seed"]: row[f"{split}_cases"] for row in results.rows if row["arm"] == arm}
-        at: dict[float, list[float]] = {}
-        by_seed: dict[int, list[tuple[float, float]]] = {}
-        for point in results.curves:
-            if point["arm"] == arm and point["split"] == split and point["metric"] == "errors":
-                right = 100 * (1 - point["value"] / cases[point["seed"]])
-                at.setdefault(point["epoch"], []).append(right)
-                by_seed.setdefault(point["seed"], []).append((point["epoch"], right))
-        if not at:
+    own = []
+    for number, (name, kind) in enumerate(KINDS.items()):
+        by_seed = curves(results, arm_name(task, name), panel.split, panel.metric)
+        if not by_seed:
             continue
-        drawn = marks({epoch: at[epoch] for epoch in sorted(at)})
-        epochs = [epoch for epoch, *_ in drawn]
-        counts[arm] = max(map(len, at.values()))
-        ax.plot(epochs, [mean for _, mean, _, _ in drawn], color=COLOURS[number], label=LABELS[kind])
-        for seed in cases:
-            ax.plot(*zip(*sorted(by_seed[seed]), strict=True), color=COLOURS[number], lw=0.8, alpha=0.4)
+        epochs = sorted({epoch for curve in by_seed.values() for epoch in curve})
+        at = {epoch: [curve[epoch] for curve in by_seed.values() if epoch in curve] for epoch in epochs}
+        drawn = marks(at)
+        counts[name] = max(map(len, at.values()))
+        ax.plot(epochs, [mean for _, mean, _, _ in drawn], color=COLOURS[number], label=kind.label)
+        for curve in by_seed.values():
+            ax.plot(*zip(*sorted(curve.items()), strict=True), color=COLOURS[number], lw=0.8, alpha=0.4)
         with_intervals(ax, drawn[-1:], number)
         for epoch, mean, low, high in drawn:
-            row = {"data": task.data, "panel": split, "targets": kind, "epoch": epoch, "accuracy_percent": mean}
+            row = {"data": task.data, "panel": panel.split, "targets": name, "epoch": epoch, panel.column: mean}
             data.append(row | {"low": low, "high": high, "n": len(at[epoch])})
-        if kind == "hard":
-            stops = {row["seed"]: row["stopped_epoch"] for row in results.rows if row["arm"] == arm}
-            stopped = percent_right(results, arm, f"stopped_{split}")
-            where = [(stops[seed], right) for seed, right in stopped.items()]
+        own += [mean for _, mean, _, _ in drawn]
+        if name == "hard":
+            stops = stopping_epochs(results, arm_name(task, name), panel.metric)
+            where = [(epoch, by_seed[seed][epoch]) for seed, epoch in stops.items()]
             ax.plot(*zip(*where, strict=True), "o", mfc="none", color=COLOURS[number], ms=8)
-    if full := list(percent_right(results, f"{task.data}.full", split).values()):
-        ax.axhline(t_interval(full)[0], ls="--", color=PRINTED, lw=1.5, label="labels of all cases")
-    own = [row["accuracy_percent"] for row in data if (row["data"], row["panel"]) == (task.data, split)]
-    _above_the_start(ax, own)
+    if panel.metric == "errors":
+        if full := list(percent_right(results, f"{task.data}.full", panel.split).values()):
+            ax.axhline(t_interval(full)[0], ls="--", color=PRINTED, lw=1.5, label="labels of all cases")
+        _above_the_start(ax, own)
+    else:
+        ax.set_ylim(0, 1.15 * sorted(own)[9 * len(own) // 10] if own else None)
+    ax.set_title(f"{words(task)}: {panel.title}")
+    ax.set_ylabel(panel.unit)
+    ax.set_xlabel("epochs")
 
 
 def _over_cases(ax: "Axes", task: Task, results: Results, data: list[dict[str, Any]]) -> None:
@@ -236,17 +302,18 @@ def _over_cases(ax: "Axes", task: Task, results: Results, data: list[dict[str, A
     if not task.sweep:
         ax.set_visible(False)
         return
-    for kind, which in (("hard", "stopped_test"), ("soft", "test")):
+    for number, (name, kind) in enumerate(KINDS.items()):
+        which = "stopped_test" if name == "hard" else "test"
         found: dict[float, list[float]] = {
-            cases: list(percent_right(results, arm_name(task, kind, cases), which).values())
+            cases: list(percent_right(results, arm_name(task, name, cases), which).values())
             for cases in sorted({task.cases, *task.sweep})
         }
-        drawn = marks(found)
+        drawn = marks(found) if name in SWEPT else []
         for cases, mean, low, high in drawn:
-            row = {"data": task.data, "panel": "cases", "targets": kind, "cases": cases, "accuracy_percent": mean}
+            row = {"data": task.data, "panel": "cases", "targets": name, "cases": cases, "accuracy_percent": mean}
             data.append(row | {"low": low, "high": high, "n": len(found[cases])})
         if drawn:
-            with_intervals(ax, drawn, KINDS.index(kind), LABELS[kind])
+            with_intervals(ax, drawn, number, kind.label)
     if full := list(percent_right(results, f"{task.data}.full").values()):
         ax.axhline(t_interval(full)[0], ls="--", color=PRINTED, lw=1.5)
     ax.set_xscale("log")
@@ -261,6 +328,33 @@ def _above_the_start(ax: "Axes", values: list[float]) -> None:
     if values:
         late = sorted(values)[len(values) // 10 :]
         ax.set_ylim(late[0] - 0.15 * (late[-1] - late[0]), min(ax.get_ylim()[1], 101))
+
+
+def curves(results: Results, arm: str, split: str, metric: str) -> dict[int, dict[float, float]]:
+    """By seed and epoch: accuracy in percent for ``errors``, else the metric itself."""
+    cases = {row["seed"]: row.get(f"{split}_cases") for row in results.rows if row["arm"] == arm}
+    found: dict[int, dict[float, float]] = {}
+    for point in results.curves:
+        if (point["arm"], point["split"], point["metric"]) == (arm, split, metric):
+            of_all = cases[point["seed"]]
+            value = 100 * (1 - point["value"] / of_all) if metric == "errors" else point["value"]
+            found.setdefault(point["seed"], {})[point["epoch"]] = value
+    return found
+
+
+def stopping_epochs(results: Results, arm: str, metric: str) -> dict[int, float]:
+    """Where training would be stopped early, by seed: the first evaluation with the least ``metric`` on held-out
+    cases."""
+    sign = -1 if metric == "errors" else 1  # of accuracies the greatest
+    held_out = curves(results, arm, "validation", metric)
+    return {seed: min(curve, key=lambda e: (sign * curve[e], e)) for seed, curve in held_out.items()}
+
+
+def rise_after_stopping(results: Results, arm: str) -> dict[int, float]:
+    """Test cross-entropy at the end minus at the evaluation with the least on held-out cases, in nats, by seed."""
+    stops = stopping_epochs(results, arm, "cross_entropy")
+    curve = curves(results, arm, "test", "cross_entropy")
+    return {seed: curve[seed][max(curve[seed])] - curve[seed][stop] for seed, stop in stops.items()}
 
 
 def _printed(row: str) -> str:
@@ -285,7 +379,7 @@ def claims(results: Results) -> Sequence[Answer]:
 
 def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
     data, setting = task.data, words(task)
-    at_t = f"soft targets at T = {config.temperature:g}; {setting}"
+    at_t = f"{_soft_targets(task, results)}; {setting}"
 
     def of(kind: str, which: str) -> dict[int, float]:
         return percent_right(results, arm_name(task, kind), which)
@@ -301,6 +395,7 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
 
     full, hard, soft = of("full", "test"), of("hard", "stopped_test"), of("soft", "test")
     regained, lost = minus(soft, hard), minus(full, hard)
+    rises = {kind: rise_after_stopping(results, arm_name(task, kind)) for kind in ("hard", "soft")}
     return [
         value("KD-R01", "full", "train", f"all training cases of {data}"),
         value("KD-R02", "full", "test", f"all training cases of {data}"),
@@ -332,11 +427,27 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
             unit="points",
         ),
         Claim(
+            f"KD-R04.{data}_rises",
+            "test cross-entropy on labels, at the end minus where that of held-out cases is least",
+            tuple(rises["hard"].values()),
+            setting=f"{setting}; beyond the paper",
+            unit="nats",
+        ),
+        Claim(
+            f"KD-R06.{data}_rises_less",
+            "test cross-entropy at the end minus where that of held-out cases is least, soft targets minus labels",
+            difference(rises["soft"], rises["hard"]),
+            direction="less",
+            setting=f"{at_t}; beyond the paper",
+            unit="nats",
+        ),
+        Claim(
             f"KD-R06.{data}_against_hard",
             "test accuracy, soft targets at the end minus labels early stopped",
             difference(soft, hard),
             setting=at_t,
             unit="points",
+            departures=BY_THE_END,
         ),
         Claim(
             f"KD-R06.{data}_against_smoothed",
@@ -344,6 +455,7 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
             difference(soft, of("smoothed", "stopped_test")),
             setting=at_t,
             unit="points",
+            departures=BY_THE_END,
         ),
         Claim(
             f"KD-R06.{data}_recovered",
@@ -351,6 +463,7 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
             beyond_share(regained, lost, 0.5),
             setting=f"{_recovered(regained, lost)}; 'almost all' read as more than half; {at_t}",
             unit="points",
+            departures=BY_THE_END,
         ),
         Claim(
             f"KD-R05.{data}_against_hard",
@@ -363,6 +476,30 @@ def _claims_of(task: Task, results: Results, config: Config) -> list[Answer]:
     ]
 
 
+def chosen(task: Task, kind: str, results: Results) -> float | None:
+    """The value that was chosen together with the rate of a kind of students; None before they have run."""
+    (setting,) = KINDS[kind].chosen
+    return next((row[setting] for row in results.rows if row["arm"] == arm_name(task, kind)), None)
+
+
+def _soft_targets(task: Task, results: Results) -> str:
+    temperature = chosen(task, "soft", results)
+    return "soft targets" if temperature is None else f"soft targets at T = {temperature:g}"
+
+
+def _chosen_everywhere(results: Results, config: Config) -> str:
+    """A sentence on the temperatures and smoothings that were taken, by data set."""
+    told = [
+        f"{task.data} T = {temperature:g}{_at_an_end(temperature, config.temperatures)} and "
+        f"{smoothing:g}{_at_an_end(smoothing, config.smoothings)}"
+        for task in config.tasks
+        if (temperature := chosen(task, "soft", results)) is not None
+        and (smoothing := chosen(task, "smoothed", results)) is not None
+    ]
+    how = ", chosen on held-out cases" if max(len(config.temperatures), len(config.smoothings)) > 1 else ""
+    return f"Temperature of soft targets and smoothing of labels{how}: {'; '.join(told)}. " if told else ""
+
+
 def _recovered(regained: dict[int, float], lost: dict[int, float]) -> str:
     found = shares(regained, lost)
     ours = f"{100 * t_interval(found)[0]:.0f} % regained" if found else "not run"
@@ -372,3 +509,9 @@ def _recovered(regained: dict[int, float], lost: dict[int, float]) -> str:
 def _printed_recovery() -> float:
     soft, hard, full = (float(load_published()[row].value or 0) for row in ("KD-R06", "KD-R04", "KD-R02"))
     return 100 * (soft - hard) / (full - hard)
+
+
+def _at_an_end(value: float, tried: Sequence[float]) -> str:
+    """What a caption adds to a value that might have been exceeded, had more been tried."""
+    ends = {min(tried): " (the least tried)", max(tried): " (the largest tried)"}
+    return ends.get(value, "") if len(tried) > 1 else ""
