@@ -4,6 +4,7 @@ The leading underscore says that it is no experiment.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from repro.papers.bucila2006._problems import Problem, distance, problem
 from repro.runner import CHECKPOINT
 from repro.training.checkpoint import write_tensors
 from repro.training.keys import generator_seed
+from repro.training.loop import DivergedError
 
 SELECTION, CHOICE, OUTCOME, PSEUDO = "selection.json", "choice.json", "outcome.json", "pseudo.safetensors"
 JUDGED_CASES = 1000  # pseudo-cases whose distance to real ones is measured
@@ -69,43 +71,52 @@ def run_net(arm: Arm, seed: int, context: Context) -> Result:
     found: dict[str, Any] = {}
     for hidden in arm.settings["hidden"]:
         for rate in training.rates:
-            fitted = fit(split, split.coded["train"], targets, hidden, training, rate, seed, context)
+            try:
+                fitted = fit(split, split.coded["train"], targets, hidden, training, rate, seed, context)
+            except DivergedError:
+                continue  # it was tried, and is not the best
             if best is None or fitted.score < best.score:
                 best, found = fitted, {"units": hidden, "rate": rate}
-    assert best is not None
+    if best is None:
+        raise UserError(f"{context.name}: the loss diverges at every rate; lower net.training.rates")
     _leave(context.work / OUTCOME, {"test_rmse": best.metrics["test_rmse"]})
     costs = [cost_of_net("net", best.model, split)]
     return Result(best.metrics | found, best.curves, {"costs": costs})
 
 
 def run_choice(arm: Arm, seed: int, context: Context) -> Result:
-    """p and s with the lowest validation RMSE of MUNGE's mimics, then each method's rate; means over the tasks."""
+    """p and s with the lowest validation RMSE of MUNGE's mimics, then each method's rate.
+
+    Geometric means over the tasks, lest the one with the greatest RMSE decide. What makes the loss diverge has been
+    tried (``tried`` has no RMSE of it) and is never chosen.
+    """
     settings, training = arm.settings, Training(**arm.settings["training"])
     splits = {task: problem(context.data, task, settings["cases"], seed) for task in settings["tasks"]}
     ensembles = {task: _left_ensemble(splits[task], context.inputs[f"{task}.ensemble"], seed) for task in splits}
     rows: list[dict[str, Any]] = []
 
     def tried(method: str, rates: Sequence[float], **options: Any) -> dict[float, float]:
-        """Validation RMSE, mean over the tasks, by rate."""
+        """Validation RMSE, geometric mean over the tasks, by rate."""
         scores: dict[float, list[float]] = {rate: [] for rate in rates}
         for task, split in splits.items():
             made = pseudo_cases(split, method, settings["multiplier"], seed, options)
             inputs = split.inputs(made)
             targets = ensembles[task].probability(inputs).astype(np.float32)
             for rate in rates:
-                fitted = fit(
-                    split, inputs, targets, settings["hidden"], training, rate, seed, context, judged_on=("validation",)
-                )
-                scores[rate].append(fitted.score)
-                row = {"task": task, "method": method, "rate": rate, "validation_rmse": fitted.score}
+                score = _score(split, inputs, targets, settings["hidden"], training, rate, seed, context)
+                scores[rate].append(score)
+                row = {"task": task, "method": method, "rate": rate}
+                row |= {"validation_rmse": None if score == math.inf else score}
                 rows.append(row | {key: options.get(key) for key in ("probability", "local_variance")})
-        return {rate: float(np.mean(values)) for rate, values in scores.items()}
+        return {rate: math.prod(values) ** (1 / len(values)) for rate, values in scores.items()}
 
-    middle = training.rates[len(training.rates) // 2]
+    middle = training.rates[(len(training.rates) - 1) // 2]
     grid = [
         {"probability": p, "local_variance": s} for p in settings["probabilities"] for s in settings["local_variances"]
     ]
     means = [tried("munge", [middle], **options)[middle] for options in grid]
+    if min(means) == math.inf:
+        raise UserError(f"{context.name}: the loss diverges for every p and s; lower choice.training.rates")
     chosen = grid[int(np.argmin(means))]
     rates, mixture = {}, {key: settings[key] for key in ("most_components", "rounds")}
     for method in METHODS:
@@ -115,6 +126,14 @@ def run_choice(arm: Arm, seed: int, context: Context) -> Result:
     _leave(context.work / CHOICE, {"options": chosen, "rates": rates})
     metrics = chosen | {f"rate_{method}": rate for method, rate in rates.items()}
     return Result(metrics | {"validation_rmse": min(means)}, tables={"tried": rows})
+
+
+def _score(*fitted: Any) -> float:
+    """Validation RMSE of what ``fit`` makes of its arguments; infinite where the loss diverges."""
+    try:
+        return fit(*fitted, judged_on=("validation",)).score
+    except DivergedError:
+        return math.inf
 
 
 def run_pseudo(arm: Arm, seed: int, context: Context) -> Result:

@@ -18,7 +18,7 @@ evaluation with the lowest validation RMSE counts (early stopping). A model's si
 of its safetensors file; seconds are CPU seconds of one core on this machine. At scale ``quick`` scikit-learn's breast
 cancer table stands in.
 
-Cost at scale ``paper``: about 5 minutes of one core a seed, most of it in labelling 400,000 cases.
+Cost at scale ``paper``: about 8 minutes of one core a seed, most of it in choosing.
 """
 
 from collections.abc import Sequence

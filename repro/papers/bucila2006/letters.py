@@ -6,10 +6,11 @@ best single model: 0.075, 0.075, 0.092, 0.092 and 0.179, 0.178, 0.228, 0.203. Th
 gain.
 
 Here: LETTER's data are not among this suite's. p1 asks for the 0 among ten digits, p2 for 0 to 4 against 5 to 9, on
-MNIST with pixels averaged over squares of four by four: 49 attributes. The rest is as in ``adult``, with its
-departures. At scale ``quick`` scikit-learn's digits, averaged over two by two, stand in.
+MNIST with pixels averaged over squares of four by four: 49 attributes. The two share one choice of p, s and rates. The
+rest is as in ``adult``, with its departures. At scale ``quick`` scikit-learn's digits, averaged over two by two, stand
+in.
 
-Cost at scale ``paper``: about 6 minutes of one core a seed, most of it in labelling 400,000 cases a problem.
+Cost at scale ``paper``: about 15 minutes of one core a seed, most of it in choosing.
 """
 
 from collections.abc import Sequence
