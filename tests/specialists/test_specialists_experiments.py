@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
+from sklearn.metrics import adjusted_rand_score
 
 from repro import config
 from repro.bench import specialists as bench
 from repro.bench.specialists import by_scipy, problem
 from repro.compare import judge
 from repro.data.sets import load_once
+from repro.distill import clusters
 from repro.distill.combine import combine, consulted
 from repro.distill.covariance import covariance
+from repro.distill.specialists import deferring, in_dustbin
 from repro.errors import UserError
 from repro.experiment import Arm, Context
 from repro.models.convnet import convnet
@@ -22,7 +26,7 @@ from repro.papers.hinton2015 import _specialist_clusters as agreements
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015 import _specialist_runs as runs
 from repro.papers.hinton2015 import specialist_dustbin, specialist_generalist, specialist_overfitting, specialists
-from repro.papers.hinton2015._specialist_arms import Specialists
+from repro.papers.hinton2015._specialist_arms import Specialists, coverage_slopes
 from repro.published import load
 from repro.results import Results
 from repro.training.checkpoint import write_tensors
@@ -73,6 +77,25 @@ def test_specialists_begin_with_the_generalist_s_order_of_their_classes(folder):
     torch.testing.assert_close(own[:, :3], full[:, class_set])
     torch.testing.assert_close(nets.special_logits("dustbin", own, class_set), own[:, :3])
     torch.testing.assert_close(nets.special_logits("full", full, class_set), own[:, :3])
+
+
+@pytest.mark.parametrize("kind", ["full", "full_soft"])
+def test_all_outputs_are_the_generalist_s_until_they_are_trained(folder, kind):
+    """Their heads are made ready for half-and-half training, and the correction for it takes that back."""
+    left, data = nets.Generalist.left_in(folder), load_once("hierarchy")
+    class_set = torch.zeros(20, dtype=torch.bool)
+    class_set[[1, 5, 7]] = True
+    net = nets.specialist_of(nets.body_of(left), kind, class_set)
+    labels, maps = data.train.labels, left.maps("test")[0]
+    before = nets.answers(net, maps)
+    nets.ready_head(net, SPECIALISTS.settings(kind=kind), left, labels, class_set, 0, "some")
+    logits, share = nets.answers(net, maps), nets.share_of(labels[left["kept"]], class_set)
+    odds = torch.softmax(logits, 1)[:, class_set].sum(1), torch.softmax(before, 1)[:, class_set].sum(1)
+    ratio = (odds[0] / (1 - odds[0])) / (odds[1] / (1 - odds[1]))
+    torch.testing.assert_close(ratio, torch.full_like(ratio, (1 - share) / share), rtol=1e-3, atol=0)
+    found = nets.probabilities(kind, logits, class_set, share)
+    expected = in_dustbin(torch.softmax(left["test_logits"], 1), class_set)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_answers(folder, tmp_path, monkeypatch):
@@ -140,7 +163,7 @@ def test_slope_of_the_gain_is_the_weighted_regression(tmp_path, monkeypatch):
     ]
     rows.append({"arm": "a", "seed": 0, "covering": 4, "cases": 0, "generalist_right": 0, "gained": 0})
     monkeypatch.setattr(Results, "table", lambda self, name: rows)
-    found = specialists.coverage_slopes(Results(tmp_path, {}, []), "a")
+    found = coverage_slopes(Results(tmp_path, {}, []), "a")
     relative = [100 * g / r for g, r in zip(gained, right, strict=True)]
     assert found == {0: pytest.approx(np.polyfit(range(4), relative, 1, w=np.sqrt(cases))[0])}
 
@@ -160,6 +183,17 @@ def test_a_law_of_covering_specialists_is_held_against_sets_at_random(tmp_path, 
     assert slopes["KD-J27"] == pytest.approx((1, 2))
     assert slopes["KD-J27.full_soft"] == pytest.approx((2, 2))
     assert slopes["KD-J27.against_random"] == pytest.approx((-2, 1))
+
+    section = config.load(ROOT / "config" / "paper.yaml").section("hinton2015.specialist_dustbin").config
+    accuracies = [
+        {"arm": "clusters20", "seed": s, "generalist_accuracy": 60.0, "accuracy_deferring": 61.0 + s} for s in (0, 1)
+    ]
+    found = specialist_dustbin.claims(Results(tmp_path, {"config": section.model_dump(mode="json")}, accuracies))
+    deferring = {a.id: a for a in found if a.id.endswith("_deferring")}
+    assert deferring["KD-J27.clusters20_deferring"].differences == pytest.approx((1, 2))
+    assert deferring["KD-J27.against_random_deferring"].differences == pytest.approx((-2, 1))
+    assert deferring["KD-J07.clusters20_deferring"].differences == pytest.approx((1, 2))
+    assert all("the paper's do not" in answer.departures for answer in deferring.values())
 
 
 def test_over_fitting_is_what_labels_alone_lose_on_test_cases(tmp_path, monkeypatch):
@@ -181,6 +215,7 @@ def test_over_fitting_is_what_labels_alone_lose_on_test_cases(tmp_path, monkeypa
     meta = {"config": section.model_dump(mode="json"), "scale": "paper", "data": "cifar-100"}
     found = {a.id: a for a in specialist_overfitting.claims(Results(tmp_path, meta, rows))}
     assert (found["KD-J28.overfitting"].differences, found["KD-J28.overfitting"].direction) == ((-30, -2, -1), "less")
+    assert found["KD-J28.overfitting_dustbin"].differences == (-20, -10, -8)
     assert found["KD-J28.conditional_against_full"].differences == (5, 2, 0)
     assert found["KD-J28.conditional_against_dustbin"].differences == (-5, 10, 7)
     assert found["KD-J28.others_against_full"].differences == (10, 4, 0)
@@ -245,6 +280,40 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_trained(folder, tmp_
             run(Arm("some", settings, 1), 0, context(folder, tmp_path / "some"))
 
 
+@pytest.mark.parametrize(
+    ("experiment", "changes", "message"),
+    [
+        ("specialists", {"other_count": 5}, "other_count: specialists.count is the same; choose another number"),
+        ("specialists", {"tops": [2, 3]}, "tops: the accuracy that is judged is that of n = 1; add 1"),
+        ("specialist_tuning", {"trained": 6}, "trained: there are 5 specialists; train as many or fewer"),
+        ("specialist_overfitting", {"trained": 6}, "trained: there are 5 specialists; train as many or fewer"),
+    ],
+)
+def test_what_would_be_dropped_or_never_recorded_is_refused(experiment, changes, message):
+    section = config.load(ROOT / "config" / "quick.yaml").section(f"hinton2015.{experiment}").config
+    content = section.model_dump(mode="json")
+    assert config.validated(type(section), content, Path("some.yaml"), experiment) == section
+    with pytest.raises(UserError, match=f"^some.yaml: {experiment}.{message}"):
+        config.validated(type(section), content | changes, Path("some.yaml"), experiment)
+
+
+@pytest.mark.parametrize(("every", "judged"), [(None, [0, 3]), (1, [0, 1, 2, 3]), (2, [0, 2, 3]), (5, [0, 3])])
+def test_specialists_are_judged_before_the_first_pass_every_so_often_and_after_the_last(
+    folder, tmp_path, every, judged
+):
+    training = TRAINING.model_copy(update={"epochs": 3, "evaluate_every_epochs": every})
+    settings = SPECIALISTS.model_copy(update={"training": training}).settings(kind="full")
+    arm = Arm("full", settings | {"trained": 2}, 1)
+    found = runs.overfitting(arm, 0, context(folder, tmp_path / "full"))
+    curves = {(split, metric): [] for _, _, split, metric, _ in found.curves}
+    for epoch, _, split, metric, value in found.curves:
+        curves[split, metric].append((epoch, value))
+    assert set(curves) == {(s, "conditional") for s in ("train", "validation", "test")} | {("test", "others")}
+    assert all([epoch for epoch, _ in curve] == judged for curve in curves.values())
+    assert found.metrics["conditional"] == curves["test", "conditional"][-1][1]
+    assert found.metrics["generalist_conditional"] == curves["test", "conditional"][0][1]
+
+
 def test_kinds_are_told_what_they_use():
     assert "head" in SPECIALISTS.settings()
     assert "temperature" not in SPECIALISTS.settings(kind="full")
@@ -274,6 +343,7 @@ def test_rates_and_teachers_agree_over_the_experiments():
             loaded.section(f"hinton2015.{name}").config for name in ("specialists", "specialist_distilled")
         )
         assert judged.specialists == taught.specialists
+        assert judged.full_soft_rate == taught.full_soft_rate
         assert loaded.section("hinton2015.specialist_dustbin").config.count == judged.specialists.count
 
 
@@ -301,6 +371,12 @@ def test_a_dustbin_is_judged_by_its_log_loss_and_moved_by_held_out_cases(folder,
     asked = consulted(p, trained.class_sets)
     right = 100 * (combine(p, trained.test, trained.class_sets, asked).argmax(1) == labels).double().mean().item()
     assert found.metrics["accuracy_unmoved"] == pytest.approx(right, abs=0.11)
+    own = [deferring(q.double(), p, s) for q, s in zip(trained.test, trained.class_sets, strict=True)]
+    told = combine(p, own, trained.class_sets, asked).argmax(1) == labels
+    assert found.metrics["accuracy_deferring"] == pytest.approx(100 * told.double().mean().item(), abs=0.11)
+    gained = sum(row["gained"] for row in found.tables["coverage"])
+    before = (p.argmax(1) == labels).sum().item()
+    assert found.metrics["accuracy_deferring"] == pytest.approx(100 * (before + gained) / len(labels))
 
 
 def test_the_bench_s_yardstick_solves_the_same_problem():
@@ -323,7 +399,7 @@ def test_errors_between_classes_count_both_ways_and_right_answers_do_not():
     labels = torch.tensor([0] * 8 + [1] * 3 + [2] * 4)
     answers = torch.tensor([0] * 5 + [1, 1, 2] + [0, 1, 1] + [2, 2, 2, 1])
     # Between classes: 0 and 1 three errors, 0 and 2 one, 1 and 2 one.
-    expected = torch.tensor([[0.75, 0.75, 0.25], [0.75, 0.75, 0.25], [0.5, 0.5, 0.5]]).T.double()
+    expected = torch.tensor([[0.75, 0.75, 0.25], [0.75, 0.75, 0.25], [0.5, 0.5, 0.5]]).double()
     torch.testing.assert_close(agreements.error_affinity(labels, answers, 3), expected)
     more_right = agreements.error_affinity(torch.cat([labels, labels[:5]]), torch.cat([answers, answers[:5]]), 3)
     torch.testing.assert_close(more_right, expected)
@@ -331,16 +407,35 @@ def test_errors_between_classes_count_both_ways_and_right_answers_do_not():
 
 def test_a_class_without_errors_is_near_to_none():
     affinity = agreements.error_affinity(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 2]), 3)
-    assert affinity[:, 2].tolist() == [0, 0, 0]
+    assert affinity[2].tolist() == [0, 0, 0]
+
+
+def test_classes_that_are_taken_for_one_of_their_group_are_clustered_with_it():
+    """And never the reverse: the profiles of the five agree, while each falls alike on the profile of the one."""
+    group = torch.arange(18) // 6
+    labels = torch.arange(18).repeat(10)
+    answers = torch.where(torch.arange(len(labels)) < 4 * 18, 6 * group[labels], labels)
+    affinity = agreements.error_affinity(labels, answers, 18)
+    assert adjusted_rand_score(group, clusters.online_kmeans(affinity, 3, seed=0).assignment) == 1.0
+    assert adjusted_rand_score(group, clusters.online_kmeans(affinity.T, 3, seed=0).assignment) < 0.5
 
 
 def test_clusters_of_errors_are_held_against_the_superclasses(folder, tmp_path):
+    """A generalist that takes every third case for the first class of its superclass, of which there are five."""
+    data = load_once("hierarchy")
+    labels, superclass = data.test.labels, torch.tensor(data.superclasses)
+    first = torch.tensor([data.superclasses.index(group) for group in range(5)])
+    answers = torch.where(torch.arange(len(labels)) % 3 == 0, first[superclass[labels]], labels)
+    left = load_file(folder / nets.GENERALIST) | {"test_logits": F.one_hot(answers, 20).float()}
+    write_tensors(tmp_path / nets.GENERALIST, left)
     arm = next(a for a in specialist_generalist.arms(generalist_config()) if a.needs)
-    found = agreements.clusters_of_errors(arm, 0, context(folder, tmp_path / "errors"))
-    assert [(row["count"], row["clusters_of"]) for row in found.tables["agreement"]] == [(3, "errors"), (5, "errors")]
-    assert all(-0.5 <= row["ari"] <= 1 and 0 <= row["nmi"] <= 1 for row in found.tables["agreement"])
-    labels, logits = load_once("hierarchy").test.labels, nets.Generalist.left_in(folder)["test_logits"]
-    assert found.metrics["test_errors"] == int((labels != logits.argmax(1)).sum())
+    found = agreements.clusters_of_errors(arm, 0, context(tmp_path, tmp_path / "errors"))
+    three, five = found.tables["agreement"]
+    assert five == {"count": 5, "clusters_of": "errors", "ari": 1.0, "nmi": pytest.approx(1.0)}
+    assert (three["count"], three["clusters_of"]) == (3, "errors")
+    assert 0 < three["ari"] < 1
+    assert 0 < three["nmi"] < 1
+    assert found.metrics["test_errors"] == int((labels != answers).sum()) > 0
 
 
 def generalist_config() -> specialist_generalist.Config:

@@ -5,7 +5,7 @@ import pytest
 from repro import config, results, runner
 from repro.machine import ROOT
 
-TOPS = ("longer", "distilled")  # judged on all classes
+WHOLE = ("longer", "distilled", "sweep")  # judged on all classes
 
 
 def test_chosen_rates_of_specialists_are_the_best_on_held_out_cases():
@@ -17,9 +17,9 @@ def test_chosen_rates_of_specialists_are_the_best_on_held_out_cases():
     best = {}
     for row in found.rows:
         name, _, rate = str(row["arm"]).partition(".rate")
-        if name not in TOPS and float(rate) in section.config.later_rates:
+        if name not in WHOLE and float(rate) in section.config.later_rates:
             continue
-        value = row.get("validation_accuracy" if name in TOPS else "validation_conditional")
+        value = row.get("validation_accuracy" if name in WHOLE else "validation_conditional")
         best.setdefault(name, {})[float(rate)] = -1.0 if value is None else value  # it diverged
     chosen = {
         name: {rate for rate, value in tried.items() if value == max(tried.values())} for name, tried in best.items()
@@ -35,6 +35,9 @@ def test_chosen_rates_of_specialists_are_the_best_on_held_out_cases():
     assert overfitted.specialists.training.learning_rate in chosen["dustbin"]
     assert overfitted.full_rate in chosen["full"]
     assert overfitted.full_soft_rate in chosen["full_soft"]
+    swept = paper.section("hinton2015.specialist_sweep").config.training
+    assert swept.learning_rate in chosen["sweep"]
+    assert section.config.sweep == swept.model_copy(update={"learning_rate": section.config.sweep.learning_rate})
     assert section.config.longer == judged.longer.model_copy(
         update={"learning_rate": section.config.longer.learning_rate}
     )

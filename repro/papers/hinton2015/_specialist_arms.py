@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from repro.experiment import Need
 from repro.results import Results
@@ -17,6 +17,7 @@ NOT_JFT = (
     "covariance of softened predictions"
 )
 MOST_COVERING = 4  # numbers of covering specialists from this on are taken together
+FROM_MOST_ON = f"{MOST_COVERING} and more count as {MOST_COVERING}"
 
 # Of a net's top, or of a head, on what the generalist's trunk makes of the pictures.
 OnMaps = Annotated[Training, NO_DROPOUT, NO_NORMS, NO_JITTER]
@@ -52,13 +53,53 @@ class Specialists(Options):
         return settings | {"training": settings["training"] | training}
 
 
+def on_features(count: int, size: int, training: Training, tops: list[int]) -> dict[str, Any]:
+    """Settings of specialists that are heads on the generalist's features and nothing else, judged for each n."""
+    settings = Specialists(count=count, size=size, training=training, head=training).settings()
+    del settings["head"]
+    return settings | {"tops": tops}
+
+
 class JudgedSpecialists(Specialists):
-    """Specialists that are judged once, together."""
+    """Specialists that are judged once, when all are trained."""
 
     training: JudgedOnMaps
+
+
+def _no_more_than_there_are(trained: int, info: ValidationInfo) -> int:
+    specialists = info.data.get("specialists")  # absent where they were refused themselves
+    if specialists and trained > specialists.count:
+        raise ValueError(f"there are {specialists.count} specialists; train as many or fewer")
+    return trained
+
+
+# Of the specialists, which stand before it in the config, the first ones.
+NumberTrained = Annotated[
+    int, Field(ge=1, description="of the specialists, the first ones"), AfterValidator(_no_more_than_there_are)
+]
 
 
 def gain(results: Results, arm: str, metric: str) -> list[float]:
     """``metric`` minus the generalist's of the same run, a number a seed."""
     after, before = results.values(arm, metric), results.values(arm, f"generalist_{metric}")
     return [after[seed] - before[seed] for seed in sorted(after.keys() & before.keys())]
+
+
+def coverage_slopes(results: Results, arm: str) -> dict[int, float]:
+    """By seed: least-squares slope of the relative gain (%) against the number of specialists that cover the correct
+    class, each number weighted with its cases; ``MOST_COVERING`` and more count as ``MOST_COVERING``."""
+    found: dict[int, float] = {}
+    rows = [row for row in results.table("coverage") if row["arm"] == arm]
+    for seed in sorted({row["seed"] for row in rows}):
+        points = [
+            (row["covering"], 100 * row["gained"] / row["generalist_right"], row["cases"])
+            for row in rows
+            if row["seed"] == seed and row["generalist_right"]
+        ]
+        total = sum(w for _, _, w in points)
+        if len(points) > 1:
+            x0, y0 = (sum(p[i] * p[2] for p in points) / total for i in (0, 1))
+            found[seed] = sum(w * (x - x0) * (y - y0) for x, y, w in points) / sum(
+                w * (x - x0) ** 2 for x, _, w in points
+            )
+    return found

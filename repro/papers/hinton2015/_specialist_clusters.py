@@ -61,7 +61,7 @@ def clusters_of_errors(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def error_affinity(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
-    """(classes, classes): column c, how the errors between class c and others fall on them, as shares.
+    """(classes, classes): row c, how the errors between class c and others fall on them, as shares.
 
     Errors of either kind count, c taken for another and another for c. Right answers, which would set every class apart
     from all others, do not: a class is as near to itself as to the class that it is most often confused with.
@@ -69,7 +69,7 @@ def error_affinity(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
     confusion = torch.bincount(labels * classes + answers, minlength=classes**2).view(classes, classes).double()
     between = (confusion + confusion.T).fill_diagonal_(0)
     shares = between / between.sum(1, keepdim=True).clamp_min(1)
-    return (shares + torch.diag(shares.amax(1))).T
+    return shares + torch.diag(shares.amax(1))
 
 
 def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str, Any]]:

@@ -159,22 +159,30 @@ def specialist_of(body: nn.Sequential, kind: str, class_set: Tensor) -> nn.Seque
     return net
 
 
-def fit_head(
+def ready_head(
     net: nn.Sequential, settings: Mapping[str, Any], generalist: Generalist, labels: Tensor, class_set: Tensor,
     seed: int, name: str,
 ) -> None:  # fmt: skip
-    """Train a dustbin specialist's head alone, in place, on the generalist's features; other kinds are left alone.
+    """Make a specialist's head, in place, fit for training half and half.
 
-    No row of the generalist's stands for "none of these", and a dustbin that is badly judged spoils every combination
-    it is asked in, however well the special classes are told apart.
+    A dustbin's is trained alone, on the generalist's features: no row of the generalist's stands for "none of these",
+    and a dustbin that is badly judged spoils every combination it is asked in, however well the special classes are
+    told apart. A head of all outputs knows its classes by their natural frequencies: the others' biases are lowered to
+    those of training, by what their logits are raised again afterwards (``probabilities``).
     """
+    kept = generalist["kept"]
     if settings["kind"] == "dustbin":
         views = Views(generalist["train_features"].unsqueeze(0))
         only = {"kind": "dustbin", "training": settings["head"]}
         train_specialist(
-            nn.Sequential(net[-1]), only, views, labels, generalist["train_logits"], generalist["kept"], class_set,
+            nn.Sequential(net[-1]), only, views, labels, generalist["train_logits"], kept, class_set,
             generator_seed(seed, "head"), name,
         )  # fmt: skip
+    else:
+        head = net[-1]
+        assert isinstance(head, nn.Linear)
+        with torch.no_grad():
+            head.bias[~class_set] -= specialists.dustbin_correction(share_of(labels[kept], class_set))
 
 
 class Halves:
@@ -272,7 +280,7 @@ def train_all(
         if not path.exists():
             net = specialist_of(body, settings["kind"], class_set)
             key, name = generator_seed(seed, "specialist", number), f"{context.name} specialist {number}"
-            fit_head(net, settings, generalist, labels, class_set, key, name)
+            ready_head(net, settings, generalist, labels, class_set, key, name)
             train_specialist(net, settings, views, labels, generalist["train_logits"], kept, class_set, key, name)
             write_tensors(
                 path, dict(net.state_dict()) | {"class_set": class_set, "test_logits": answers(net, test_maps)}

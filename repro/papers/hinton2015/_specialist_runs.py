@@ -13,7 +13,7 @@ from repro.distill.clusters import check_count
 from repro.distill.combine import check_top, combine, combine_reversed, consulted
 from repro.distill.covariance import covariance
 from repro.distill.objective import soft_targets
-from repro.distill.specialists import moved_dustbin
+from repro.distill.specialists import deferring, moved_dustbin
 from repro.experiment import Arm, Context, Result
 from repro.models.convnet import convnet
 from repro.models.counting import layer_counts, total
@@ -124,7 +124,7 @@ def coverage(before: Tensor, after: Tensor, covering: Tensor) -> list[dict[str, 
 
 
 def dustbin(arm: Arm, seed: int, context: Context) -> Result:
-    """How well specialists tell their classes from all others, and what moving their dustbin's logit is worth."""
+    """How well specialists tell their classes from all others, and what less weight on that is worth to eq 5."""
     data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings, kept, held_out = arm.settings, teacher["kept"], teacher["held_out"]
     folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == arm.name)
@@ -138,31 +138,38 @@ def dustbin(arm: Arm, seed: int, context: Context) -> Result:
         ),
         "test": (teacher.maps("test")[0], teacher["test_logits"], data.test.labels),
     }
-    metrics: dict[str, Any] = {"generalist": teacher.fingerprint}
+    shares = [nets.share_of(data.train.labels[kept], class_set) for class_set in sets]
     rows, right = [], {}
-    for split, (maps, logits, labels) in splits.items():
+    for split, (maps, logits, labels) in splits.items():  # the test cases last: they are looked at further
         p = torch.softmax(logits.double(), 1)
-        before = 100 * float((p.argmax(1) == labels).double().mean())
-        said = []
-        for class_set, net in left:
-            share = nets.share_of(data.train.labels[kept], class_set)
-            said.append(nets.probabilities(settings["kind"], nets.answers(net, maps), class_set, share).double())
         asked = consulted(p, sets)
+        before = percent_right(p, labels)
+        said = [
+            nets.probabilities(settings["kind"], nets.answers(net, maps), class_set, share).double()
+            for (class_set, net), share in zip(left, shares, strict=True)
+        ]
         for shift in settings["shifts"]:
             q = combine(p, [moved_dustbin(own, shift) for own in said], sets, asked)
-            right[split, shift] = 100 * float((q.argmax(1) == labels).double().mean())
+            right[split, shift] = percent_right(q, labels)
             rows.append({"split": split, "shift": shift, "gain": right[split, shift] - before})
-        if split == "test":
-            inside = sets[:, labels]
-            none = torch.stack([own[:, -1] for own in said])
-            metrics["generalist_accuracy"] = before
-            metrics["own_log_loss"] = _log_loss(1 - none, inside)
-            metrics["generalist_own_log_loss"] = _log_loss(sets.double() @ p.T, inside)
-            metrics["dustbin_mean"] = float(none.mean())
-            metrics["others_share"] = float((~inside).double().mean())
     shift = max(settings["shifts"], key=lambda s: (right["validation", s], -abs(s)))
-    metrics |= {"accuracy": right["test", shift], "accuracy_unmoved": right["test", 0.0], "shift": shift}
-    return Result(metrics, [], {"shifts": rows})
+    inside, none = sets[:, labels], torch.stack([own[:, -1] for own in said])
+    deferring_to_it = [deferring(own, p, class_set) for own, class_set in zip(said, sets, strict=True)]
+    told = combine(p, deferring_to_it, sets, asked).argmax(1) == labels
+    metrics: dict[str, Any] = {
+        "generalist": teacher.fingerprint,
+        "generalist_accuracy": before,
+        "own_log_loss": _log_loss(1 - none, inside),
+        "generalist_own_log_loss": _log_loss(sets.double() @ p.T, inside),
+        "dustbin_mean": float(none.mean()),
+        "others_share": float((~inside).double().mean()),
+        "accuracy": right["test", shift],
+        "accuracy_unmoved": right["test", 0.0],
+        "accuracy_deferring": 100 * float(told.double().mean()),
+        "shift": shift,
+    }
+    covered = coverage(p.argmax(1) == labels, told, sets.sum(0)[labels].clamp_max(MOST_COVERING))
+    return Result(metrics, [], {"shifts": rows, "coverage": covered})
 
 
 def _log_loss(inside: Tensor, truth: Tensor) -> float:
@@ -188,7 +195,8 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
     right: dict[tuple[int, str, str], list[float]] = {}  # epoch, split, metric -> of each case asked, 0 or 1
     for number, class_set in enumerate(teacher.class_sets(settings, seed)[: settings["trained"]]):
         net = nets.specialist_of(body, settings["kind"], class_set)
-        epochs = iter(range(0, training.epochs + 1, training.evaluate_every_epochs or training.epochs))
+        every = training.evaluate_every_epochs or training.epochs
+        epochs = iter([*range(0, training.epochs, every), training.epochs])
 
         def evaluate(
             model: nn.Module, class_set: Tensor = class_set, epochs: Iterator[int] = epochs
@@ -207,7 +215,7 @@ def overfitting(arm: Arm, seed: int, context: Context) -> Result:
 
         key, name = generator_seed(seed, "specialist", number), f"{context.name} specialist {number}"
         evaluate(net)
-        nets.fit_head(net, settings, teacher, labels, class_set, key, name)
+        nets.ready_head(net, settings, teacher, labels, class_set, key, name)
         nets.train_specialist(
             net, settings, nets.Views(maps), labels, teacher["train_logits"], kept, class_set, key, name, evaluate
         )
@@ -236,24 +244,37 @@ def on_features(arm: Arm, seed: int, context: Context) -> Result:
     body = nn.Sequential(nn.Identity(), head)
     views = nets.Views(teacher["train_features"].unsqueeze(0))
     labels, kept = data.train.labels, teacher["kept"]
-    answers = []
+    splits = {
+        "validation": (teacher["train_features"], teacher["train_logits"], labels, teacher["held_out"]),
+        "test": (
+            teacher["test_features"],
+            teacher["test_logits"],
+            data.test.labels,
+            torch.arange(len(data.test)),
+        ),
+    }
+    answers: dict[str, list[Tensor]] = {split: [] for split in splits}
     for number, class_set in enumerate(sets):
         net = nets.specialist_of(body, settings["kind"], class_set)
         nets.train_specialist(
             net, settings, views, labels, teacher["train_logits"], kept, class_set,
             generator_seed(seed, "specialist", number), f"{context.name} specialist {number}",
         )  # fmt: skip
-        logits = nets.answers(net, teacher["test_features"])
-        answers.append(nets.probabilities(settings["kind"], logits, class_set, nets.share_of(labels[kept], class_set)))
+        share = nets.share_of(labels[kept], class_set)
+        for split, (features, _, _, cases) in splits.items():
+            logits = nets.answers(net, features[cases])
+            answers[split].append(nets.probabilities(settings["kind"], logits, class_set, share))
     logits, truth = teacher["test_logits"], data.test.labels
-    before, after = nets.conditional(logits, [p[:, :-1] for p in answers], sets, truth)
+    before, after = nets.conditional(logits, [p[:, :-1] for p in answers["test"]], sets, truth)
     metrics: dict[str, Any] = {
         "generalist": teacher.fingerprint,
         "generalist_accuracy": percent_right(logits, truth),
         "generalist_conditional": before,
         "conditional": after,
     }
-    for n in settings["tops"]:
-        right = nets.judged(logits, answers, sets, truth, n)
-        metrics[f"accuracy_n{n}"] = 100 * float(right.double().mean())
+    for split, (_, of_generalist, truth, cases) in splits.items():
+        for n in settings["tops"] if split == "test" else (1,):
+            right = nets.judged(of_generalist[cases], answers[split], sets, truth[cases], n)
+            name = f"accuracy_n{n}" if split == "test" else "validation_accuracy"
+            metrics[name] = 100 * float(right.double().mean())
     return Result(metrics)

@@ -24,14 +24,14 @@ def longer(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def distilled(arm: Arm, seed: int, context: Context) -> Result:
-    """The generalist's top taught by the combination, by its own soft targets, or by labels alone."""
+    """The generalist's top taught by a combination with specialists, by its own soft targets, or by labels alone."""
     data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
     kept = teacher["kept"]
     p = torch.softmax(teacher["train_logits"][kept].double(), 1)
     if settings["targets"] == "labels":
         return _whole(settings, seed, context, None, 1.0)
-    if settings["targets"] == "combined":
+    if "specialists" in settings:
         p = _combined(settings["specialists"], p, context, teacher, data)
     targets = torch.zeros_like(teacher["train_logits"])
     targets[kept] = p.float()
@@ -41,7 +41,7 @@ def distilled(arm: Arm, seed: int, context: Context) -> Result:
 def _combined(settings: Mapping[str, Any], p: Tensor, context: Context, teacher: Generalist, data: ImageSet) -> Tensor:
     """Eq 5 on the cases that the generalist knows; specialists answer where they are asked only."""
     kept, labels = teacher["kept"], data.train.labels
-    folder = next(path for label, path in context.inputs.items() if label.startswith("clusters"))
+    folder = next(path for label, path in context.inputs.items() if not label.startswith("generalist"))
     left = nets.left_specialists(settings, folder, teacher)
     sets = torch.stack([class_set for class_set, _ in left])
     asked = consulted(p, sets)

@@ -8,10 +8,14 @@ Here: the specialists of ``specialists`` as they were left. On test cases, wheth
 classes, is judged by the specialist and by the generalist, whose probabilities of those classes are summed: the log
 loss of both, and the mean of the dustbin beside the others' true share, which says whether the correction was right.
 Then the dustbin's logit is moved further, by what is best for eq 5 on held-out training cases, and the combination is
-judged again: what remains of a loss of accuracy then is not the dustbin's weight.
+judged again: what remains of a loss of accuracy then is not the dustbin's weight. Last, specialists defer: their
+classes together get what the generalist gives them, so that a specialist says which of its classes a case is and
+nothing of whether it is one of them. Nothing is chosen for that; what eq 5 then gains, and by how many covering
+specialists (Table 4's law), rests on what specialists know of their own classes.
 
-Departures: as in ``specialists``; the paper moves the logit by the sampling's share alone. Cost at scale ``paper``:
-a minute of one core a run, 9 runs.
+Departures: as in ``specialists``; the paper moves the logit by the sampling's share alone, and its specialists do not
+defer: that was added when the law had failed without it, and its verdicts are no reproduction. Cost at scale
+``paper``: a minute of one core a run, 9 runs.
 """
 
 from collections.abc import Sequence
@@ -20,14 +24,16 @@ from typing import Any
 from pydantic import Field
 
 from repro.compare import Answer, Claim, t_interval
+from repro.contrasts import minus
 from repro.experiment import Arm, Context, Need, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._specialist_arms import GENERALIST, NOT_JFT, gain
+from repro.papers.hinton2015._specialist_arms import FROM_MOST_ON, GENERALIST, NOT_JFT, coverage_slopes, gain
 from repro.plots.drawing import Drawing
 from repro.results import Results
 from repro.settings import Options
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
+DEFERRING = f"{NOT_JFT}; specialists defer to the generalist on whether a case is of their classes, the paper's do not"
 KINDS = {"clusters": "dustbin", "random": "dustbin", "full_soft": "full_soft"}
 NAMES = {"clusters": "by cluster", "random": "at random", "full_soft": "by cluster, all outputs, soft"}
 
@@ -62,13 +68,13 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    """Left: log loss of telling special cases from others. Right: gain over the generalist against the shift."""
-    from repro.papers.hinton2015._figures import caption_of
+    """Log loss of telling special cases from others; gain against the shift; Table 4 of specialists that defer."""
+    from repro.papers.hinton2015._figures import caption_of, gain_by_coverage
     from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, legend, with_intervals
 
     config = Config.model_validate(results.config)
     labels = {f"{name}{config.count}": said for name, said in NAMES.items()}
-    drawn, (left, right) = axes(2, width_in=11.0, height_in=4.6)
+    drawn, (left, middle, right) = axes(3, width_in=14.0, height_in=4.6)
     data: list[dict[str, Any]] = []
     judges = (("own_log_loss", "specialist"), ("generalist_own_log_loss", "generalist"))
     for place, arm in enumerate(labels):
@@ -90,6 +96,8 @@ def figure(results: Results) -> Drawing:
     left.set_ylim(bottom=0)
     left.grid(axis="x", visible=False)
     left.set_ylabel("log loss of 'one of these classes', nats")
+    shifts = sorted({*config.shifts, 0.0})
+    alone = shifts[0] - 1.0  # where specialists that defer stand
     for number, (arm, said) in enumerate(labels.items()):
         rows = [row for row in results.table("shifts") if row["arm"] == arm and row["split"] == "test"]
         marks: list[Mark] = []
@@ -98,22 +106,35 @@ def figure(results: Results) -> Drawing:
             marks.append((shift + 0.03 * number, *t_interval(values)))
             ends = dict(zip(("mean", "low", "high"), marks[-1][1:], strict=True))
             data.append({"panel": "shift", "arm": arm, "shift": shift} | ends | {"n": len(values)})
-        with_intervals(right, marks, number, said)
+        with_intervals(middle, marks, number, said)
+        if values := _deferring(results, arm):
+            mean, low, high = t_interval(values)
+            with_intervals(middle, [(alone + 0.1 * number, mean, low, high)], number, None)
+            ends = {"mean": mean, "low": low, "high": high}
+            data.append({"panel": "deferring", "arm": arm} | ends | {"n": len(values)})
         chosen = list(results.values(arm, "shift").values())
         for value in chosen:
-            right.plot([value + 0.03 * number], [0.03 + 0.03 * number], marker=MARKERS[number], color=COLOURS[number],
-                       ms=6, alpha=0.5, transform=right.get_xaxis_transform(), clip_on=False)  # fmt: skip
-    right.axhline(0, color=PRINTED, lw=1)
-    right.set_xlabel("added to the dustbin's corrected logit")
-    right.set_ylabel("gain over the generalist,\npercentage points")
-    legend(right, fontsize=9.5)
+            middle.plot([value + 0.03 * number], [0.03 + 0.03 * number], marker=MARKERS[number], color=COLOURS[number],
+                        ms=6, alpha=0.5, transform=middle.get_xaxis_transform(), clip_on=False)  # fmt: skip
+    middle.axhline(0, color=PRINTED, lw=1)
+    ticks = [shift for shift in shifts if shift == int(shift)]
+    middle.set_xticks([alone, *ticks], ["defer", *(f"{shift:g}" for shift in ticks)])
+    middle.set_xlabel("added to the dustbin's corrected logit")
+    middle.set_ylabel("gain over the generalist,\npercentage points")
+    legend(middle, fontsize=9.5)
+    covered = gain_by_coverage(right, results, labels, legend_at="upper left")
+    right.set_title("specialists that defer")
+    data += [{"panel": "coverage"} | row for row in covered]
     seeds = sorted({row["n"] for row in data})
     text = (
         f"{config.count} specialists, their classes by cluster or at random, with one dustbin, or with all outputs and "
         "the generalist's soft targets. Left: log loss of telling on test cases whether a case is of their classes, "
-        "by specialists (full marks) and by the generalist (hollow). Right: gain in test accuracy by eq 5 when the "
-        "dustbin's corrected logit is moved further; marks at the foot: the best on held-out training cases, a "
-        f"generalist each. 95 % t-intervals over n = {'/'.join(map(str, seeds))} generalists. "
+        "by specialists (full marks) and by the generalist (hollow). Middle: gain in test accuracy by eq 5 when the "
+        "dustbin's corrected logit is moved further (marks at the foot: the best on held-out training cases, a "
+        "generalist each), and when specialists defer: their classes together have what the generalist gives them. "
+        "Right: Table 4 of specialists that defer, the relative change of cases right by the number that cover the "
+        "correct class; numbers at the foot are test cases by cluster. "
+        f"95 % t-intervals over n = {'/'.join(map(str, seeds))} generalists. "
     )
     return Drawing(drawn, data, caption_of(results, text))
 
@@ -121,26 +142,28 @@ def figure(results: Results) -> Drawing:
 def claims(results: Results) -> Sequence[Answer]:
     config = Config.model_validate(results.config)
     answers: list[Answer] = []
+
+    def add(name: str, quantity: str, values: Sequence[float], setting: str, unit: str = "points", **more: Any) -> None:
+        departures = DEFERRING if name.endswith("_deferring") else NOT_JFT
+        answers.append(Claim(name, quantity, tuple(values), setting=setting, unit=unit, departures=departures, **more))
+
+    slopes = {name: coverage_slopes(results, f"{name}{config.count}") for name in NAMES}
+    slope, per = "slope of the relative gain against the number of covering specialists", "% a specialist"
     for name, said in NAMES.items():
-        arm = f"{name}{config.count}"
+        arm, covered = f"{name}{config.count}", f"{said}; {FROM_MOST_ON}"
         own, theirs = results.values(arm, "own_log_loss"), results.values(arm, "generalist_own_log_loss")
-        answers += [
-            Claim(
-                f"KD-J07.{arm}_dustbin",
-                "log loss of telling a specialist's classes from all others, specialist minus generalist",
-                tuple(own[seed] - theirs[seed] for seed in sorted(own)),
-                direction="less",
-                setting=said,
-                unit="nats",
-                departures=NOT_JFT,
-            ),
-            Claim(
-                f"KD-J07.{arm}_moved",
-                "test accuracy minus the generalist's, the dustbin's logit moved by what is best on held-out cases",
-                tuple(gain(results, arm, "accuracy")),
-                setting=said,
-                unit="points",
-                departures=NOT_JFT,
-            ),
-        ]
+        add(f"KD-J07.{arm}_dustbin", "log loss of telling a specialist's classes from all others, specialist minus "
+            "generalist", tuple(minus(own, theirs).values()), said, "nats", direction="less")  # fmt: skip
+        add(f"KD-J07.{arm}_moved", "test accuracy minus the generalist's, the dustbin's logit moved by what is best on "
+            "held-out cases", gain(results, arm, "accuracy"), said)  # fmt: skip
+        add(f"KD-J07.{arm}_deferring", "test accuracy minus the generalist's", _deferring(results, arm), said)
+        add(f"KD-J27.{arm}_deferring", slope, tuple(slopes[name].values()), covered, per)
+    add("KD-J27.against_random_deferring", f"{slope}, minus that of class sets at random, same seed",
+        tuple(minus(slopes["clusters"], slopes["random"]).values()), f"by cluster; {FROM_MOST_ON}", per)  # fmt: skip
     return answers
+
+
+def _deferring(results: Results, arm: str) -> list[float]:
+    """What specialists that defer gain over the generalist, a number a seed."""
+    after, before = results.values(arm, "accuracy_deferring"), results.values(arm, "generalist_accuracy")
+    return list(minus(after, before).values())

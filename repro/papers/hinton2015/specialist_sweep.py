@@ -3,8 +3,8 @@
 The paper tried one setting: 61 specialists, 300 classes each, n = 1. Here specialists are single linear layers on the
 generalist's features (its last block kept as it is), which costs seconds; counts, sizes and n are swept.
 
-Departures: as in ``specialists``; nothing printed to hold it against. Cost at scale ``paper``: about 10 seconds of one
-core a run, 36 runs.
+Departures: as in ``specialists``; one rate throughout, chosen for one count and size by ``specialist_tuning``; nothing
+printed to hold it against. Cost at scale ``paper``: about 10 seconds of one core a run, 36 runs.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt
 from repro.compare import Answer, t_interval
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_arms
-from repro.papers.hinton2015._specialist_arms import GENERALIST, JudgedOnMaps, Specialists
+from repro.papers.hinton2015._specialist_arms import GENERALIST, JudgedOnMaps
 from repro.plots.drawing import Drawing
 from repro.results import Results
 from repro.settings import Options
@@ -38,9 +38,7 @@ def arms(config: Config) -> list[Arm]:
     listed = []
     for count in config.counts:
         for size in config.sizes:
-            settings = Specialists(count=count, size=size, training=config.training, head=config.training).settings()
-            del settings["head"]  # these are heads and nothing else
-            settings["tops"] = list(config.tops)
+            settings = _specialist_arms.on_features(count, size, config.training, list(config.tops))
             listed.append(
                 Arm(f"count{count}.size{size}", settings, config.seeds, (GENERALIST,), config.seeds, device="cpu")
             )
