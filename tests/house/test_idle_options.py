@@ -31,7 +31,7 @@ IGNORED: dict[str, dict[str, set[str]]] = {
     "hinton2015.specialist_generalist": {"training": NO_ROOM},
     "hinton2015.specialist_tuning": {
         "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "longer": ON_MAPS | ONCE,
-        "distilled": ON_MAPS | ONCE,
+        "distilled": ON_MAPS | ONCE, "sweep": ON_MAPS | ONCE,
     },
     "hinton2015.specialists": {
         "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "longer": ON_MAPS | ONCE,
@@ -68,12 +68,19 @@ OTHER_THAN_DEFAULT = {
 def changed(root: Path, experiment: str, where: str, option: str, value: Any) -> dict[str, Any]:
     """An experiment's section at scale quick with one option set."""
     paper, _, section = experiment.partition(".")
-    content = quick(root)[paper][section]
+    content = copied(quick(root)[paper][section])
     found = content
     for key in where.split("."):
         found = found[int(key) if key.isdigit() else key]
     found[option] = value
     return content
+
+
+def copied(content: Any) -> Any:
+    """The same with nothing shared: the file names a training once for several places, and one alone is changed."""
+    if isinstance(content, dict):
+        return {key: copied(value) for key, value in content.items()}
+    return [copied(value) for value in content] if isinstance(content, list) else content
 
 
 def quick(root: Path) -> dict[str, Any]:
