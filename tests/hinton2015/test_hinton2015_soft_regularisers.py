@@ -12,8 +12,8 @@ from repro.compare import Claim, Value
 from repro.data.sets import ImageSet, LabelledImages, load_once
 from repro.experiment import Context
 from repro.papers.hinton2015 import _nets as nets
+from repro.papers.hinton2015 import _regulariser_arms, _regulariser_figure, soft_regularisers
 from repro.papers.hinton2015 import _tuned as tuned
-from repro.papers.hinton2015 import soft_regularisers
 from repro.papers.hinton2015._few_labels import few_labels
 from repro.papers.hinton2015._regulariser_runs import RUNS
 from repro.papers.hinton2015.soft_regularisers import Config
@@ -38,7 +38,7 @@ def test_every_number_of_cases_takes_the_same_steps() -> None:
 
 def test_temperature_and_smoothing_are_tried_with_every_rate_and_labels_with_the_rate_alone() -> None:
     def tried(kind: str) -> set[tuple[float, float | None]]:
-        chosen, found = soft_regularisers.KINDS[kind].chosen, set()
+        chosen, found = _regulariser_arms.KINDS[kind].chosen, set()
         for need in ARMS[f"digits.{kind}"].needs:
             settings = ARMS[need.arm].settings
             if settings["role"] == "student_grid":
@@ -76,7 +76,7 @@ def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path
     logits = torch.randn(len(data.train), 10, generator=torch.Generator().manual_seed(0))
     write_tensors(teacher / nets.LOGITS, {"train": logits, "test": logits[:500].clone()})
     found = {}
-    for kind, what in soft_regularisers.KINDS.items():
+    for kind, what in _regulariser_arms.KINDS.items():
         rates = tmp_path / f"{kind}_rates"
         for folder in (rates, tmp_path / kind):
             folder.mkdir()
@@ -166,14 +166,14 @@ def test_claims_hold_the_end_of_soft_targets_against_labels_stopped_early(tmp_pa
 
 
 def test_a_caption_says_where_more_might_have_been_tried(tmp_path: Path) -> None:
-    told = soft_regularisers._chosen_everywhere(results(tmp_path), CONFIG)
+    told = _regulariser_figure._chosen_everywhere(results(tmp_path), CONFIG)
     assert told.endswith("chosen on held-out cases: digits T = 5 (the largest tried) and 0.1 (the least tried). ")
     wider = CONFIG.model_copy(update={"temperatures": (1.0, 5.0, 20.0), "smoothings": (0.1,)})
-    assert soft_regularisers._chosen_everywhere(results(tmp_path), wider).endswith("digits T = 5 and 0.1. ")
+    assert _regulariser_figure._chosen_everywhere(results(tmp_path), wider).endswith("digits T = 5 and 0.1. ")
 
 
 def test_channels_are_among_the_settings_and_build_a_convolutional_net() -> None:
-    net = soft_regularisers.SmallNet.model_validate({"channels": [4, 8], "training": {"epochs": 1}})
+    net = _regulariser_arms.SmallNet.model_validate({"channels": [4, 8], "training": {"epochs": 1}})
     settings = net.from_labels(0.1)
     assert settings["channels"] == [4, 8]
     images = LabelledImages(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64))
