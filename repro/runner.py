@@ -183,18 +183,29 @@ def _left(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def _core_seconds() -> float:
+    """What this process, its threads and its ended children have computed so far."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
 def _run(
     run: Run, device: str, inputs: Mapping[str, Path], work: Path, made_by: Mapping[str, str], spent: float
 ) -> dict[str, Any]:
     """The content of ``result.json``. Its seconds are those of one core or GPU: of all processes, and of the ``spent``
-    seconds of attempts that were interrupted."""
+    seconds of attempts that were interrupted.
+
+    One process on cores counts what it computed (and its children did), on however many of them: a crowded or a
+    suspended machine changes nothing. Where a GPU computes, or processes wait for each other, the wall's clock counts.
+    """
     from repro.data.sums import sums
 
     module = module_of(run.paper, run.experiment)
     context = Context(run.data, inputs, work, device, run.name)
-    started = time.monotonic()
+    clock = _core_seconds if device == "cpu" and run.arm.processes == 1 else time.monotonic
+    started = clock()
     result: Result = module.run(run.arm, run.seed, context)
-    seconds = (spent + time.monotonic() - started) * run.arm.processes
+    seconds = (spent + clock() - started) * run.arm.processes
     _refuse_endless(run, result)
     print(f"{run.name}: {_brief(result.metrics)} ({seconds:.1f} s)", file=sys.stderr, flush=True)
     return {

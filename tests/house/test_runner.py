@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -176,6 +177,23 @@ def test_seconds_are_of_all_processes_and_of_what_came_before_a_kill(toy_scale, 
     assert 4000 <= timing["seconds"] < 4100, "two kills after 1000 s each, of two processes"
 
 
+def test_seconds_of_one_process_are_those_it_computes_and_not_those_it_waits(toy_scale, monkeypatch):
+    scale, toss = toy_scale(), coin().run
+    clocks = {"time": 100.0, "process_time": 7.0}
+    monkeypatch.setattr(time, "monotonic", lambda: clocks["time"])
+    monkeypatch.setattr(time, "process_time", lambda: clocks["process_time"])
+
+    def suspended(*words):
+        clocks["time"] += 3600
+        clocks["process_time"] += 5
+        return toss(*words)
+
+    monkeypatch.setattr(coin(), "run", suspended)
+    runner.execute(scale, run_of(scale, "toss.fair", 0))
+    (timing,) = results.load(FOLDER).timing
+    assert timing["seconds"] == pytest.approx(5)
+
+
 def test_again_begins_in_an_empty_folder(toy_scale):
     scale = toy_scale()
     run = run_of(scale, "toss.fair", 0)
@@ -248,6 +266,7 @@ def test_collect_records_what_finished_elsewhere(toy_scale):
 
 CHILD = """
 import sys
+import time
 from pathlib import Path
 import repro.papers
 repro.papers.__path__.append(sys.argv[1])
