@@ -35,14 +35,19 @@ RC: dict[str, Any] = {
 
 
 def axes(
-    columns: int = 1, rows: int = 1, *, width_in: float = WIDTH_IN, height_in: float = HEIGHT_IN
+    columns: int = 1,
+    rows: int = 1,
+    *,
+    width_in: float = WIDTH_IN,
+    height_in: float = HEIGHT_IN,
+    widths: Sequence[float] | None = None,
 ) -> tuple[Figure, Sequence[Axes]]:
-    """A figure outside of pyplot's state, and its axes in reading order."""
+    """A figure outside of pyplot's state, and its axes in reading order; ``widths`` are the columns', as ratios."""
     import matplotlib
 
     matplotlib.rcParams.update(RC)  # type: ignore[arg-type]  # its keys are checked when set
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    made = figure.subplots(rows, columns, squeeze=False)
+    made = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
     return figure, [ax for row in made for ax in row]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from repro import config
 from repro.machine import ROOT
-from repro.papers.hinton2015 import specialist_generalist, specialist_overfitting
+from repro.papers.hinton2015 import specialist_generalist, specialist_names, specialist_overfitting
 from repro.results import Results
 
 PAPER = config.load(ROOT / "config" / "paper.yaml")
@@ -42,7 +42,7 @@ def test_agreements_of_one_count_stand_side_by_side(tmp_path, monkeypatch):
     drawing = specialist_generalist.figure(
         results("specialist_generalist", tmp_path, monkeypatch, rows, agreement=agreement)
     )
-    for ax in drawing.figure.axes[1:3]:
+    for ax in drawing.figure.axes[:2]:
         lines = places(ax)
         assert len(lines) == 4
         of_30, of_40 = (sorted(line[i] for line in lines) for i in (0, 1))
@@ -92,3 +92,20 @@ def test_intervals_are_whole_where_they_hide_nothing(tmp_path, monkeypatch, kind
     assert all(low < row["low"] <= row["high"] < high for row in drawing.data)
     assert {row["kind"] for row in drawing.data} == kinds.keys()
     assert "run out" not in drawing.caption
+
+
+def test_correlations_have_a_box_for_every_cluster_and_names_a_bar(tmp_path, monkeypatch):
+    clusters = [0, 0, 0, 1, 1, 2]
+    table = [
+        {"cluster": c, "class": f"class_{i}", "superclass": f"group {c % 2}", "correlations": "0.5 " * 5 + "1"}
+        for i, c in enumerate(clusters)
+    ]
+    drawing = specialist_names.figure(results("specialist_names", tmp_path, monkeypatch, [], names=table))
+    drawing.figure.draw_without_rendering()
+    matrix, names = drawing.figure.axes[:2]
+    assert [line.get_xdata()[:2].tolist() for line in matrix.lines] == [[-0.5, 2.5], [2.5, 4.5], [4.5, 5.5]]
+    (image,) = matrix.images
+    assert image.get_array().shape == (6, 6)
+    assert [text.get_text() for text in names.texts] == [f"class {i}" for i in range(6)]
+    assert "The 3 clusters" in drawing.caption
+    assert all(set(row) == {"cluster", "class", "superclass"} for row in drawing.data)

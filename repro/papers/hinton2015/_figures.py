@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro.compare import t_interval
 from repro.papers.hinton2015._specialist_arms import MOST_COVERING
-from repro.plots.style import PRINTED, Mark, legend, with_intervals
+from repro.plots.style import PRINTED, Mark, with_intervals
 from repro.published import load as load_published
 from repro.results import Results
 
@@ -31,9 +31,7 @@ def caption_of(results: Results, text: str) -> str:
     return text + MADE_UP.get(results.data, "") + results.scope
 
 
-def gain_by_coverage(
-    ax: "Axes", results: Results, arms: Mapping[str, str], *, legend_at: str = "upper right"
-) -> list[dict[str, Any]]:
+def gain_by_coverage(ax: "Axes", results: Results, arms: Mapping[str, str]) -> list[dict[str, Any]]:
     """Table 4 in a panel, beside the printed one: the relative change of cases right by the number of specialists that
     cover the correct class, a line an arm (name -> label), and how many cases that is with the first arm's sets.
 
@@ -66,5 +64,4 @@ def gain_by_coverage(
     ax.margins(y=0.15)
     ax.set_xlabel("specialists that cover the correct class")
     ax.set_ylabel("relative change of cases right, %")
-    legend(ax, loc=legend_at, fontsize=9.5)
     return data

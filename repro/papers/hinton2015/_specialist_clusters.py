@@ -72,34 +72,24 @@ def error_affinity(labels: Tensor, answers: Tensor, classes: int) -> Tensor:
     return shares + torch.diag(shares.amax(1))
 
 
-def covariance_rows(matrix: Tensor, data: ImageSet, count: int) -> list[dict[str, Any]]:
-    """The covariance as correlations, classes of one cluster together, a row a class."""
-    found = clusters.online_kmeans(matrix, count, seed=0).assignment
+def names(arm: Arm, seed: int, context: Context) -> Result:
+    """The clusters of the first generalist by class name, the largest first, and the correlations of its softened
+    predictions in the same order: of a class (a row) with every class."""
+    data, left = load_once(context.data), Generalist.needed_by(context)
+    matrix = left["covariance"]
+    found = clusters.online_kmeans(matrix, arm.settings["count"], seed=seed).assignment
     order = clusters.order_by_cluster(found)
     deviation = matrix.diagonal().clamp_min(1e-300).sqrt()
     correlation = (matrix / deviation / deviation[:, None])[order][:, order]
-    return [
-        {
-            "class": data.classes[index],
-            "cluster": int(found[index]),
-            "correlations": " ".join(f"{value:.3f}" for value in row.tolist()),
-        }
-        for index, row in zip(order.tolist(), correlation, strict=True)
-    ]
-
-
-def names(arm: Arm, seed: int, context: Context) -> Result:
-    """The clusters of the first generalist by class name."""
-    data, left = load_once(context.data), Generalist.needed_by(context)
-    found = clusters.online_kmeans(left["covariance"], arm.settings["count"], seed=seed).assignment
+    places = found[order].unique_consecutive(return_inverse=True)[1]
     table = [
         {
             "cluster": place,
             "class": data.classes[index],
             "superclass": data.superclass_names[data.superclasses[index]] if data.superclasses else "",
+            "correlations": " ".join(f"{value:.3f}" for value in row.tolist()),
         }
-        for place, cluster in enumerate(torch.bincount(found).argsort(descending=True, stable=True).tolist())
-        for index in (found == cluster).nonzero().squeeze(1).tolist()
+        for place, index, row in zip(places.tolist(), order.tolist(), correlation, strict=True)
     ]
     metrics: dict[str, Any] = {
         "generalist": left.fingerprint,

@@ -308,6 +308,15 @@ def left_specialists(
     return found
 
 
+def said_by(left: Sequence[tuple[Tensor, nn.Module]], kind: str, maps: Tensor, labels: Tensor) -> list[Tensor]:
+    """Of each specialist that was left, its probabilities of all cases of ``maps`` (cases, set size + 1) float64;
+    ``labels`` are those of the cases learned from."""
+    return [
+        probabilities(kind, answers(net, maps), class_set, share_of(labels, class_set)).double()
+        for class_set, net in left
+    ]
+
+
 def judged(generalist_logits: Tensor, trained: Sequence[Tensor], class_sets: Tensor, labels: Tensor, n: int) -> Tensor:
     """Whether the combination of eq 5 is right on each case (cases,), with the ``n`` classes of section 5.4."""
     p = torch.softmax(generalist_logits.double(), 1)

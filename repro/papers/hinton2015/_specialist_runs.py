@@ -20,7 +20,7 @@ from repro.models.counting import layer_counts, total
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015._nets import precision
 from repro.papers.hinton2015._specialist_arms import MOST_COVERING
-from repro.papers.hinton2015._specialist_clusters import agreement, covariance_rows
+from repro.papers.hinton2015._specialist_clusters import agreement
 from repro.papers.hinton2015._specialist_nets import BATCH, Generalist, percent_right
 from repro.runner import CHECKPOINT
 from repro.training.checkpoint import write_tensors
@@ -76,8 +76,6 @@ def generalist(arm: Arm, seed: int, context: Context) -> Result:
         "test_cases": len(data.test),
     }
     tables = {"agreement": agreement(left, data, settings, seed)}
-    if seed == 0:
-        tables["covariance"] = covariance_rows(left["covariance"], data, max(settings["counts"]))
     return Result(metrics | precision(settings, context), points, tables)
 
 
@@ -123,6 +121,29 @@ def coverage(before: Tensor, after: Tensor, covering: Tensor) -> list[dict[str, 
     return rows
 
 
+def held_out_alone(arm: Arm, seed: int, context: Context) -> Result:
+    """Train an arm's specialists and judge them, alone and together, on held-out cases and on no test case: for what
+    is chosen by it."""
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
+    settings, cases = arm.settings, teacher["held_out"]
+    sets = nets.train_all(settings, seed, context, teacher, data).class_sets
+    left = nets.left_specialists(settings, context.work, teacher)
+    maps, kept_labels = teacher.maps("train")[0][cases], data.train.labels[teacher["kept"]]
+    said = nets.said_by(left, settings["kind"], maps, kept_labels)
+    logits, labels = teacher["train_logits"][cases], data.train.labels[cases]
+    before, after = nets.conditional(logits, [own[:, :-1] for own in said], sets, labels)
+    right = nets.judged(logits, said, sets, labels, 1)
+    return Result(
+        {
+            "generalist": teacher.fingerprint,
+            "generalist_validation_accuracy": percent_right(logits, labels),
+            "generalist_validation_conditional": before,
+            "validation_accuracy": 100 * float(right.double().mean()),
+            "validation_conditional": after,
+        }
+    )
+
+
 def dustbin(arm: Arm, seed: int, context: Context) -> Result:
     """How well specialists tell their classes from all others, and what less weight on that is worth to eq 5."""
     data, teacher = load_once(context.data), Generalist.needed_by(context)
@@ -138,16 +159,12 @@ def dustbin(arm: Arm, seed: int, context: Context) -> Result:
         ),
         "test": (teacher.maps("test")[0], teacher["test_logits"], data.test.labels),
     }
-    shares = [nets.share_of(data.train.labels[kept], class_set) for class_set in sets]
     rows, right = [], {}
     for split, (maps, logits, labels) in splits.items():  # the test cases last: they are looked at further
         p = torch.softmax(logits.double(), 1)
         asked = consulted(p, sets)
         before = percent_right(p, labels)
-        said = [
-            nets.probabilities(settings["kind"], nets.answers(net, maps), class_set, share).double()
-            for (class_set, net), share in zip(left, shares, strict=True)
-        ]
+        said = nets.said_by(left, settings["kind"], maps, data.train.labels[kept])
         for shift in settings["shifts"]:
             q = combine(p, [moved_dustbin(own, shift) for own in said], sets, asked)
             right[split, shift] = percent_right(q, labels)

@@ -70,11 +70,11 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 def figure(results: Results) -> Drawing:
     """Log loss of telling special cases from others; gain against the shift; Table 4 of specialists that defer."""
     from repro.papers.hinton2015._figures import caption_of, gain_by_coverage
-    from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, legend, with_intervals
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, Mark, axes, with_intervals
 
     config = Config.model_validate(results.config)
     labels = {f"{name}{config.count}": said for name, said in NAMES.items()}
-    drawn, (left, middle, right) = axes(3, width_in=14.0, height_in=4.6)
+    drawn, (left, middle, right) = axes(3, width_in=14.0, height_in=4.8)
     data: list[dict[str, Any]] = []
     judges = (("own_log_loss", "specialist"), ("generalist_own_log_loss", "generalist"))
     for place, arm in enumerate(labels):
@@ -118,11 +118,11 @@ def figure(results: Results) -> Drawing:
                         ms=6, alpha=0.5, transform=middle.get_xaxis_transform(), clip_on=False)  # fmt: skip
     middle.axhline(0, color=PRINTED, lw=1)
     ticks = [shift for shift in shifts if shift == int(shift)]
-    middle.set_xticks([alone, *ticks], ["defer", *(f"{shift:g}" for shift in ticks)])
+    middle.set_xticks([alone, *ticks], ["defer", *(f"{shift:g}".replace("-", "−") for shift in ticks)])
     middle.set_xlabel("added to the dustbin's corrected logit")
     middle.set_ylabel("gain over the generalist,\npercentage points")
-    legend(middle, fontsize=9.5)
-    covered = gain_by_coverage(right, results, labels, legend_at="upper left")
+    covered = gain_by_coverage(right, results, labels)
+    drawn.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     right.set_title("specialists that defer")
     data += [{"panel": "coverage"} | row for row in covered]
     seeds = sorted({row["n"] for row in data})

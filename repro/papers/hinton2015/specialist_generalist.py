@@ -1,7 +1,7 @@
 """Section 5.3: which classes belong together, found in a generalist's predictions without a label.
 
 The paper: the covariance matrix of the generalist's predictions, on-line k-means on its columns, and "reasonable
-clusters" of JFT classes, of which a few are shown by name (Table 2).
+clusters" of JFT classes, of which a few are shown by name (Table 2; ``specialist_names``).
 
 Here: a small residual net on CIFAR-100's 100 fine classes; the streamed covariance of its predictions on the cases it
 learned from; clusters for several counts. CIFAR-100's 20 superclasses, which nobody told it, serve as ground truth
@@ -73,31 +73,15 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def figure(results: Results) -> Drawing:
-    """Left: correlations of predictions, classes by cluster. Right: agreement with superclasses over the count."""
-    import numpy as np
-
+    """Agreement of clusters with superclasses over their number, by two measures."""
     from repro.papers.hinton2015._figures import caption_of
     from repro.plots.style import Mark, axes, plain_ticks, with_intervals
 
-    drawn, (left, middle, right) = axes(3, width_in=12.0, height_in=4.3)
-    table = results.table("covariance")
+    drawn, (left, right) = axes(2, width_in=9.0, height_in=4.3)
     data: list[dict[str, Any]] = []
-    if table:
-        matrix = np.array([[float(v) for v in str(row["correlations"]).split()] for row in table])
-        shown = left.imshow(matrix, cmap="RdBu_r", vmin=-0.5, vmax=0.5, interpolation="nearest")
-        ends = [i + 0.5 for i in range(len(table) - 1) if table[i]["cluster"] != table[i + 1]["cluster"]]
-        for start, end in zip([-0.5, *ends], [*ends, len(table) - 0.5], strict=True):
-            left.plot([start, end, end, start, start], [start, start, end, end, start], color="black", lw=0.8)
-        drawn.colorbar(shown, ax=left, shrink=0.75).ax.set_title("correlation", fontsize=10, loc="left")
-    left.set_title("predictions, by cluster")
-    left.set_xlabel("class")
-    left.set_ylabel("class")
-    left.grid(visible=False)
-    left.set_xticks(range(0, len(table), 20 if len(table) > 40 else 5))
-    left.set_yticks(range(0, len(table), 20 if len(table) > 40 else 5))
     agreements = results.table("agreement")
     names = {"ari": "adjusted Rand index", "nmi": "normalised mutual information"}
-    for ax, metric in ((middle, "ari"), (right, "nmi")):
+    for ax, metric in ((left, "ari"), (right, "nmi")):
         for number, (of, label) in enumerate(CLUSTERS_OF.items()):
             marks: list[Mark] = []
             for count in sorted({row["count"] for row in agreements}):
@@ -116,16 +100,13 @@ def figure(results: Results) -> Drawing:
         ax.set_xlabel("clusters")
         ax.set_title(f"{names[metric]}\nwith superclasses")
         ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
-    drawn.legend(*middle.get_legend_handles_labels(), loc="outside lower right", ncols=4)
+    drawn.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     n = len(results.values("generalist", "accuracy"))
     text = (
-        f"Left: correlations of the first generalist's predictions at T = {results.config['temperature']:g} on the "
-        "cases it learned from, classes ordered by on-line k-means on the columns of their covariance; boxes are "
-        f"{len({row['cluster'] for row in table})} clusters, the largest count of the other panels. "
-        "Middle and right: agreement of clusters with the superclasses, which none of them was told, for the "
-        "covariance, for that of predictions at T = 1, for the same k-means on which classes are taken for which "
-        "(which uses labels), and for classes dealt at random to clusters of the same sizes; marks of one count stand "
-        "side by side. "
+        "Agreement of clusters with the superclasses, which none of them was told: of on-line k-means on the columns "
+        f"of the covariance of a generalist's predictions at T = {results.config['temperature']:g} on the cases it "
+        "learned from, of the same at T = 1, of the same k-means on which classes are taken for which (which uses "
+        "labels), and of classes dealt at random to clusters of the same sizes; marks of one count stand side by side. "
         f"95 % t-intervals over n = {n} generalists. "
     )
     return Drawing(drawn, data, caption_of(results, text))

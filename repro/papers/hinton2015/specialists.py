@@ -101,7 +101,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 def figure(results: Results) -> Drawing:
     """Left: gains over the generalist by arm, overall and conditional. Right: relative gain by covering specialists."""
     from repro.papers.hinton2015._figures import caption_of, gain_by_coverage
-    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, legend
 
     config = Config.model_validate(results.config)
     main = f"clusters{config.specialists.count}"
@@ -139,6 +139,7 @@ def figure(results: Results) -> Drawing:
     drawn.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9.5)
     arms = {arm: labels[arm] for arm in (main, f"random{config.specialists.count}")}
     data += gain_by_coverage(right, results, arms)
+    legend(right, loc="upper right", fontsize=9.5)
     seeds = sorted({row["n"] for row in data})
     text = (
         f"Left: change in test accuracy by specialists of {config.specialists.size} classes each and eq 5 (n = 1), "
