@@ -16,6 +16,7 @@ from repro.experiment import Context
 from repro.papers.hinton2015 import _nets as nets
 from repro.papers.hinton2015 import _tuned as tuned
 from repro.papers.hinton2015 import ensembles
+from repro.papers.hinton2015._ensemble_arms import chosen_temperature, shares_kept
 from repro.papers.hinton2015._ensemble_runs import MEMBERS, RUNS
 from repro.papers.hinton2015._few_labels import few_labels
 from repro.papers.hinton2015.ensembles import Config
@@ -150,18 +151,18 @@ def test_shares_are_by_ensemble_at_the_temperature_chosen_on_held_out_cases(tmp_
     errors = {"ensemble": [40, 30], "from_ensemble.t1": [0] * 4, "from_ensemble.t2": [44, 34, 40, 30]}
     found = results(tmp_path, errors, {"from_ensemble.t1": 9, "from_ensemble.t2": 8})
     task = CONFIG.tasks[0]
-    assert ensembles.chosen_temperature(found, task, "ensemble", CONFIG) == 2  # though T = 1 has fewer test errors
+    assert chosen_temperature(found, task, "ensemble", CONFIG) == 2  # though T = 1 has fewer test errors
     # Ensemble 0: 50 -> 40, its students (seeds 0 and 2) 44 and 40; ensemble 1: 50 -> 30, students 34 and 30.
     whole, alone = 100 * (8 + 18) / (10 + 20), {0: 80.0, 1: 90.0}
     expected = (2 * whole - alone[1], 2 * whole - alone[0])
-    assert ensembles.shares_kept(found, task, "ensemble", CONFIG) == pytest.approx(expected)
-    assert ensembles.chosen_temperature(found, task, "one", CONFIG) is None
-    assert ensembles.shares_kept(found, task, "one", CONFIG) == ()
+    assert shares_kept(found, task, "ensemble", CONFIG) == pytest.approx(expected)
+    assert chosen_temperature(found, task, "one", CONFIG) is None
+    assert shares_kept(found, task, "one", CONFIG) == ()
 
 
 def test_an_ensemble_that_gains_nothing_has_no_share(tmp_path: Path) -> None:
     found = results(tmp_path, {"ensemble": [50, 30], "from_ensemble.t1": [44, 34]}, {})
-    assert all(map(math.isnan, ensembles.shares_kept(found, CONFIG.tasks[0], "ensemble", CONFIG)))
+    assert all(map(math.isnan, shares_kept(found, CONFIG.tasks[0], "ensemble", CONFIG)))
 
 
 def test_claims_pair_ensembles_and_take_the_printed_bound(tmp_path: Path) -> None:
