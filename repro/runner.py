@@ -204,7 +204,10 @@ def _run(
     context = Context(run.data, inputs, work, device, run.name)
     clock = _core_seconds if device == "cpu" and run.arm.processes == 1 else time.monotonic
     started = clock()
-    result: Result = module.run(run.arm, run.seed, context)
+    try:
+        result: Result = module.run(run.arm, run.seed, context)
+    except UserError as error:
+        raise UserError(f"{run.name}: {error}") from error
     seconds = (spent + clock() - started) * run.arm.processes
     _refuse_endless(run, result)
     print(f"{run.name}: {_brief(result.metrics)} ({seconds:.1f} s)", file=sys.stderr, flush=True)

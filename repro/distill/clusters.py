@@ -34,9 +34,13 @@ def online_kmeans(points: Tensor, count: int, *, seed: int, restarts: int = 20) 
     of their largest norm, less an offset that all share, are not told apart.
 
     Raises:
-        UserError: fewer than one cluster, or more clusters than points.
+        UserError: fewer than one cluster, more clusters than points, no restart, or points that are no numbers.
     """
     check_count(count, len(points))
+    if restarts < 1:
+        raise UserError(f"k-means: {restarts} restarts; needs at least one")
+    if not bool(points.isfinite().all()):
+        raise UserError("k-means: a point is not finite; look at the predictions whose covariance this is")
     offset = _offset(points.double())
     points = points.double() - offset
     found = []

@@ -82,5 +82,7 @@ def select(
 def _check(probabilities: Floats, labels: NDArray[np.integer]) -> None:
     if probabilities.ndim != 2 or not probabilities.size or labels.shape != probabilities.shape[1:]:
         raise UserError(f"selection: predictions {probabilities.shape} and labels {labels.shape} do not fit together")
+    if not np.isfinite(probabilities).all():
+        raise UserError("selection: a model predicts what is no finite number; leave it out of the library")
     if not np.isin(labels, (0, 1)).all():
         raise UserError("selection: labels must be 0 and 1; RMSE is to 0/1 targets")

@@ -139,7 +139,11 @@ def specialist_head(weight: Tensor, bias: Tensor, class_set: Tensor) -> tuple[Te
 
     Rows of the special classes are kept. The dustbin begins as the mean of the others, its bias raised by the log of
     their number: its logit is then a lower bound of their log-sum-exp (Jensen). The paper does not say how it began.
+
+    Raises:
+        UserError: a set that no specialist can be trained on.
     """
+    check_class_sets(class_set.unsqueeze(0))
     others = ~class_set
     dustbin_bias = bias[others].mean() + math.log(int(others.sum()))
     dustbin = weight[others].mean(0, keepdim=True)

@@ -96,3 +96,5 @@ def test_labels_other_than_0_and_1_and_shapes_that_do_not_fit_are_refused():
         hill_climb(predictions, labels * 2 + 1, rounds=1)
     with pytest.raises(UserError, match="do not fit together"):
         hill_climb(predictions, labels[:-1], rounds=1)
+    with pytest.raises(UserError, match="no finite number"):
+        hill_climb(np.where(np.arange(10) == 4, np.nan, predictions), labels, rounds=1)

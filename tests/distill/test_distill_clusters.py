@@ -180,6 +180,15 @@ def test_refuses_more_clusters_than_classes(count):
         clusters.online_kmeans(points()[0], count, seed=0)
 
 
+def test_refuses_points_that_are_no_numbers_and_no_restart():
+    broken = points()[0].clone()
+    broken[3, 1] = torch.nan
+    with pytest.raises(UserError, match="a point is not finite"):
+        clusters.online_kmeans(broken, 4, seed=0)
+    with pytest.raises(UserError, match="0 restarts"):
+        clusters.online_kmeans(points()[0], 4, seed=0, restarts=0)
+
+
 @pytest.mark.parametrize("size", [0, 41])
 def test_refuses_sets_larger_than_the_classes(size):
     x, _ = points()

@@ -149,6 +149,9 @@ def test_random_sets_are_as_many_and_as_large():
 def test_refuses_sets_that_no_specialist_can_learn(sets, message):
     with pytest.raises(UserError, match=message):
         specialists.check_class_sets(sets)
+    for class_set in sets[-1:]:
+        with pytest.raises(UserError):
+            specialists.specialist_head(torch.zeros(6, 3), torch.zeros(6), class_set)
     specialists.check_class_sets(torch.stack([mask(0, 1)]))
 
 

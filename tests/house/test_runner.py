@@ -333,6 +333,18 @@ def test_a_run_that_raises_leaves_the_record_and_the_cache_as_they_were(toy_scal
     assert not list(runner.cache_folder().rglob("*.part"))
 
 
+def test_what_a_run_refuses_says_which_run(toy_scale, monkeypatch, one_line):
+    def refuses(*_):
+        raise UserError("9 clusters of 5 classes")
+
+    monkeypatch.setattr(coin(), "run", refuses)
+    scale = toy_scale()
+    with pytest.raises(UserError) as raised:
+        runner.execute(scale, run_of(scale, "toss.fair", 0))
+    assert str(raised.value) == "toy.coin toss.fair seed 0: 9 clusters of 5 classes"
+    one_line(raised.value)
+
+
 def test_a_full_disk_is_one_line_and_the_run_is_not_lost(toy_scale, monkeypatch, one_line):
     scale = toy_scale()
     run = run_of(scale, "toss.fair", 0)
