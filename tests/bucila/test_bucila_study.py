@@ -237,12 +237,40 @@ def test_figures_2_and_3_are_claimed_where_the_paper_says_so(tmp_path):
         answer = answers[f"{name}.adult"]
         assert answer.differences == pytest.approx((difference, difference)), name
         assert (answer.direction, answer.null) == (direction, 0), name
-    assert not any(answer.departures for name, answer in answers.items() if name.startswith("MC-H4"))
+    assert all(answer.departures == _printed.ONE_PROBLEM for answer in answers.values())
     ends = Results(tmp_path, {"config": settings.model_copy(update={"units": (2, 8, 32, 128)}).model_dump()}, rows)
     short = {answer.id: answer for answer in adult_mimics.claims(ends)}
     assert short["MC-H4.levelling.adult"].differences == pytest.approx((-0.05, -0.05))
     assert "does not go beyond 128" in short["MC-H4.gain.adult"].departures
     assert "MC-H4.beyond.adult" not in short
+
+
+def test_much_smaller_and_faster_is_claimed_where_the_paper_prints_it(letters_results):
+    answers = {answer.id: answer for answer in _printed.tables_2_to_4(letters_results, "p1", "letter.p1")}
+    assert "MC-H2.size.letter.p1" not in answers  # 1.23 MB and 0.08 MB
+    speed = answers["MC-H2.speed.letter.p1"]  # 1630.21 s and 2.59 s
+    assert (speed.null, speed.setting) == (100, "629 x printed for this problem")
+    assert speed.departures.startswith("one problem instead of the average of eight; ")
+    assert "MC-H2.size.letter.p2" in {a.id for a in _printed.tables_2_to_4(letters_results, "p2", "letter.p2")}
+    assert answers["MC-T2-letter.p1.mimic.against_net"].departures == _printed.LIBRARY
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sizes": [150, 60000]}, "20000 pseudo-cases are made; ask for no more, or raise multiplier"),
+        ({"units_size": 20001}, "20000 pseudo-cases are made"),
+        ({"sizes": [6001, 7000]}, "the rivals make 6000 pseudo-cases; ask for one size of no more"),
+    ],
+)
+def test_sizes_that_nobody_makes_are_refused(changes, message):
+    whole = {
+        "cases": CASES | {"train": 200}, "multiplier": 100, "sizes": [150, 6000], "rivals_multiplier": 30,
+        "units": [2, 4], "units_size": 6000, "training": {"steps": 1},
+    }  # fmt: skip
+    assert Sweep.model_validate(whole).sizes_of("random") == (150, 6000)
+    with pytest.raises(ValidationError, match=message):
+        Sweep.model_validate(whole | changes)
 
 
 @pytest.fixture

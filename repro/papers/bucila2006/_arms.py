@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from repro.experiment import Arm, Need
 from repro.settings import Options
@@ -159,10 +159,25 @@ class Sweep(Options):
     rounds: int = Field(30, gt=0)
     training: MimicTraining
 
+    @model_validator(mode="after")
+    def _sizes_can_be_drawn(self) -> "Sweep":
+        most, common = self._most("munge"), self._most("random")
+        if max(*self.sizes, self.units_size) > most:
+            raise ValueError(
+                f"sizes and units_size: {most} pseudo-cases are made; ask for no more, or raise multiplier"
+            )
+        if min(self.sizes) > common:
+            raise ValueError(
+                f"sizes: the rivals make {common} pseudo-cases; ask for one size of no more, or raise rivals_multiplier"
+            )
+        return self
+
+    def _most(self, method: str) -> int:
+        return self.cases.train * (self.multiplier if method == "munge" else self.rivals_multiplier)
+
     def sizes_of(self, method: str) -> tuple[int, ...]:
         """The pseudo-set sizes that a method is run at."""
-        most = self.cases.train * (self.multiplier if method == "munge" else self.rivals_multiplier)
-        return tuple(size for size in self.sizes if size <= most)
+        return tuple(size for size in self.sizes if size <= self._most(method))
 
 
 def sweep_arms(config: Sweep, tasks: Sequence[str], compression: str) -> list[Arm]:
