@@ -69,7 +69,10 @@ def test_a_law_of_covering_specialists_is_held_against_sets_at_random(tmp_path, 
 def test_over_fitting_is_what_labels_alone_lose_on_test_cases(tmp_path, monkeypatch):
     section = config.load(ROOT / "config" / "paper.yaml").section("hinton2015.specialist_overfitting").config
     last = section.specialists.training.epochs
-    test = {"dustbin": (50, 60, 62), "full": (40, 68, 69), "full_soft": (45, 70, 69)}  # from 70, by seed
+    test = {  # from 70, by seed
+        "dustbin": (50, 60, 62), "full": (40, 68, 69), "full_soft": (45, 70, 69),
+        "full.same_rate": (30, 40, 50), "full_soft.same_rate": (36, 47, 58),
+    }  # fmt: skip
     curves = [
         {"arm": kind, "seed": s, "epoch": epoch, "split": split, "metric": "conditional", "value": value}
         for kind, values in test.items()
@@ -89,3 +92,15 @@ def test_over_fitting_is_what_labels_alone_lose_on_test_cases(tmp_path, monkeypa
     assert found["KD-J28.conditional_against_full"].differences == (5, 2, 0)
     assert found["KD-J28.conditional_against_dustbin"].differences == (-5, 10, 7)
     assert found["KD-J28.others_against_full"].differences == (10, 4, 0)
+    assert found["KD-J28.overfitting.same_rate"].differences == (-40, -30, -20)
+    assert found["KD-J28.conditional_against_full.same_rate"].differences == (6, 7, 8)
+    assert found["KD-J28.conditional_against_dustbin.same_rate"].differences == (-14, -13, -4)
+    assert found["KD-J28.others_against_full.same_rate"].differences == (12, 14, 16)
+
+
+def test_kinds_with_all_outputs_are_trained_alike_at_the_dustbin_s_rate():
+    section = config.load(ROOT / "config" / "paper.yaml").section("hinton2015.specialist_overfitting").config
+    training = {arm.name: arm.settings["training"] for arm in specialist_overfitting.arms(section)}
+    kinds = {arm.name: arm.settings["kind"] for arm in specialist_overfitting.arms(section)}
+    assert training["full.same_rate"] == training["full_soft.same_rate"] == training["dustbin"] != training["full"]
+    assert (kinds["full.same_rate"], kinds["full_soft.same_rate"]) == ("full", "full_soft")

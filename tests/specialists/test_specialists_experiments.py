@@ -11,6 +11,7 @@ from repro.distill.specialists import deferring, in_dustbin
 from repro.experiment import Arm, Context
 from repro.papers.hinton2015 import _specialist_nets as nets
 from repro.papers.hinton2015 import _specialist_runs as runs
+from repro.papers.hinton2015 import _specialist_tops as tops
 from repro.papers.hinton2015 import specialist_dustbin
 from tests.specialists.given import SPECIALISTS, TRAINING, context
 
@@ -121,7 +122,10 @@ def test_a_dustbin_is_judged_by_its_log_loss_and_moved_by_held_out_cases(folder,
     made = context(folder, tmp_path / "specialists")
     trained = nets.train_all(SPECIALISTS.settings(), 0, made, left, data)
     (arm, *_) = specialist_dustbin.arms(specialist_dustbin.Config(count=3, shifts=(-1, 1)))
-    inputs = {"generalist": folder, arm.name: made.work}
+    longer = context(folder, tmp_path / "longer")
+    sets = {"count": 3, "size": 6, "sets": "clusters"}
+    top = tops.longer(Arm("longer", {"training": TRAINING.model_dump(mode="json")} | sets, 1), 0, longer)
+    inputs = {"generalist": folder, arm.name: made.work, "longer": longer.work}
     found = runs.dustbin(arm, 0, Context("hierarchy", inputs, tmp_path))
     labels = data.test.labels
     losses = [
@@ -129,6 +133,7 @@ def test_a_dustbin_is_judged_by_its_log_loss_and_moved_by_held_out_cases(folder,
         for own, class_set in zip(trained.test, trained.class_sets, strict=True)
         for case in range(len(labels))
     ]
+    assert found.metrics["longer_accuracy"] == top.metrics["accuracy"]
     assert found.metrics["own_log_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
     at = {(row["split"], row["shift"]): row["gain"] for row in found.tables["shifts"]}
     assert {shift for _, shift in at} == {-1, 0, 1}
@@ -186,3 +191,24 @@ def test_what_is_chosen_by_is_eq_5_on_held_out_cases_alone(folder, tmp_path, kin
     assert found["validation_accuracy"] == pytest.approx(100 * together.double().mean().item())
     assert found["validation_conditional"] == pytest.approx(100 * right / asked_of)
     assert not found.keys() & {"accuracy", "conditional"}  # no test case is looked at
+
+
+def test_the_top_trained_on_is_judged_on_the_specialists_class_sets(folder, tmp_path):
+    left, data = nets.Generalist.left_in(folder), load_once("hierarchy")
+    settings = {"training": TRAINING.model_dump(mode="json"), "count": 3, "size": 6, "sets": "clusters"}
+    made = context(folder, tmp_path)
+    found = tops.longer(Arm("longer", settings, 1), 0, made)
+    after, labels = nets.left_top(made.work), data.test.labels
+    sets = nets.Generalist.left_in(folder).class_sets(SPECIALISTS.settings(), 0)
+    right = asked = 0
+    for class_set in sets:
+        for said, label in zip(after, labels, strict=True):
+            if class_set[label]:
+                right += int(said.masked_fill(~class_set, -torch.inf).argmax() == label)
+                asked += 1
+    assert found.metrics["conditional"] == pytest.approx(100 * right / asked)
+    gained = int((after.argmax(1) == labels).sum() - (left["test_logits"].argmax(1) == labels).sum())
+    assert sum(row["gained"] for row in found.tables["coverage"]) == gained
+    plain = tops.longer(Arm("longer", {"training": settings["training"]}, 1), 0, context(folder, tmp_path / "plain"))
+    assert plain.metrics["accuracy"] == found.metrics["accuracy"]
+    assert "conditional" not in plain.metrics

@@ -74,7 +74,7 @@ def test_a_dustbin_s_wide_intervals_leave_the_other_kinds_readable(tmp_path, mon
     wide = specialist_overfitting.figure(results("specialist_overfitting", tmp_path, monkeypatch, [], curves=found))
     panel = wide.figure.axes[1]
     low, high = panel.get_ylim()
-    shown = {row["kind"]: row for row in wide.data if row["passes"]}
+    shown = {row["arm"]: row for row in wide.data if row["passes"]}
     assert low < shown["dustbin"]["mean"] == pytest.approx(-1)
     assert low < shown["full"]["low"] < shown["full_soft"]["high"] < high
     assert shown["dustbin"]["low"] < 3 * low < 3 * high < shown["dustbin"]["high"]
@@ -90,7 +90,7 @@ def test_intervals_are_whole_where_they_hide_nothing(tmp_path, monkeypatch, kind
     drawing.figure.draw_without_rendering()
     low, high = drawing.figure.axes[1].get_ylim()
     assert all(low < row["low"] <= row["high"] < high for row in drawing.data)
-    assert {row["kind"] for row in drawing.data} == kinds.keys()
+    assert {row["arm"] for row in drawing.data} == kinds.keys()
     assert "run out" not in drawing.caption
 
 

@@ -24,10 +24,10 @@ PAPER = Paper(
         "KD-R06.cifar-100_recovered",
         "KD-J26.k20_random",
         "KD-J06.clusters20",
+        "KD-J06.clusters20_against_longer",
         "KD-J07.clusters20",
-        "KD-J07.clusters20_deferring",
+        "KD-J07.clusters20_against_longer",
         "KD-J27",
-        "KD-J27.clusters20_deferring",
     ),
     beyond=(
         ("^KD-J(04|05|08) ", "JFT is private; what specialists gain is asked on CIFAR-100 (KD-J06, KD-J07)"),

@@ -70,7 +70,8 @@ def _gain_of_stopping(results: Results, config: FewCases) -> str:
     ]
     if not gains:
         return ""
-    told = f"{min(gains):+.1f} to {max(gains):+.1f}" if len(gains) > 1 else f"{gains[0]:+.1f}"
+    ends = [f"{round(gain, 1) + 0.0:+.1f}" for gain in (min(gains), max(gains))]  # and never "-0.0"
+    told = " to ".join(dict.fromkeys(ends))
     return f" Stopped early, labels gain {told} points of accuracy: so much, and no more, do they over-fit by errors."
 
 
@@ -99,7 +100,8 @@ def _over_epochs(
     from repro.papers.hinton2015._figures import marks
     from repro.plots.style import COLOURS, PRINTED, with_intervals
 
-    own = []
+    own: list[float] = []
+    ends: list[float] = []
     for number, (name, kind) in enumerate(KINDS.items()):
         by_seed = curves(results, arm_name(task, name), panel.split, panel.metric)
         if not by_seed:
@@ -116,6 +118,7 @@ def _over_epochs(
             row = {"data": task.data, "panel": panel.split, "targets": name, "epoch": epoch, panel.column: mean}
             data.append(row | {"low": low, "high": high, "n": len(at[epoch])})
         own += [mean for _, mean, _, _ in drawn]
+        ends += [high for _, _, _, high in drawn[-1:] if high is not None]
         if name == "hard":
             stops = stopping_epochs(results, arm_name(task, name), panel.metric)
             where = [(epoch, by_seed[seed][epoch]) for seed, epoch in stops.items()]
@@ -125,7 +128,7 @@ def _over_epochs(
             ax.axhline(t_interval(full)[0], ls="--", color=PRINTED, lw=1.5, label="labels of all cases")
         _above_the_start(ax, own)
     else:
-        ax.set_ylim(0, 1.15 * sorted(own)[9 * len(own) // 10] if own else None)
+        ax.set_ylim(0, 1.15 * max(sorted(own)[9 * len(own) // 10], *ends, 0.0) if own else None)
     ax.set_title(f"{words(task)}: {panel.title}")
     ax.set_ylabel(panel.unit)
     ax.set_xlabel("epochs")

@@ -34,7 +34,7 @@ class Specialists(Options):
     """
 
     count: int = Field(ge=1)
-    size: int = Field(ge=1, description="classes of a set, the nearest columns to its centroid")
+    size: int = Field(ge=2, description="classes of a set, the nearest columns to its centroid")
     training: OnMaps
     head: JudgedOnMaps = Field(description="of a dustbin's head alone, on the generalist's features, before the rest")
     kind: Kind = "dustbin"

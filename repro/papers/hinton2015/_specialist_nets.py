@@ -30,6 +30,7 @@ from repro.training.loop import Evaluate, train
 from repro.training.settings import Training
 
 GENERALIST, MAPS, SPECIALIST = "generalist.safetensors", "maps.safetensors", "specialist-{}.safetensors"
+TOP = "top.safetensors"
 ASIDE = "aside"  # of specialists while others are in training
 BATCH = 1000  # of evaluation
 
@@ -290,6 +291,16 @@ def train_all(
     for path in sorted((context.work / ASIDE).iterdir()):
         path.replace(context.work / path.name)
     return Trained(class_sets, test)
+
+
+def leave_top(work: Path, test_logits: Tensor) -> None:
+    """Write what the generalist's top, trained on, says of the test cases."""
+    write_tensors(work / TOP, {"test_logits": test_logits})
+
+
+def left_top(folder: Path) -> Tensor:
+    """Test logits (cases, classes) that ``leave_top`` wrote in a folder."""
+    return load_file(folder / TOP)["test_logits"]
 
 
 def left_specialists(

@@ -1,6 +1,7 @@
 """The runs of section 5's experiments."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -148,8 +149,7 @@ def dustbin(arm: Arm, seed: int, context: Context) -> Result:
     """How well specialists tell their classes from all others, and what less weight on that is worth to eq 5."""
     data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings, kept, held_out = arm.settings, teacher["kept"], teacher["held_out"]
-    folder = next(path for label, path in context.inputs.items() if label.split(".")[0] == arm.name)
-    left = nets.left_specialists(settings, folder, teacher)
+    left = nets.left_specialists(settings, _of_arm(context, arm.name), teacher)
     sets = torch.stack([class_set for class_set, _ in left])
     splits = {
         "validation": (
@@ -176,6 +176,7 @@ def dustbin(arm: Arm, seed: int, context: Context) -> Result:
     metrics: dict[str, Any] = {
         "generalist": teacher.fingerprint,
         "generalist_accuracy": before,
+        "longer_accuracy": percent_right(nets.left_top(_of_arm(context, "longer")), labels),
         "own_log_loss": _log_loss(1 - none, inside),
         "generalist_own_log_loss": _log_loss(sets.double() @ p.T, inside),
         "dustbin_mean": float(none.mean()),
@@ -187,6 +188,11 @@ def dustbin(arm: Arm, seed: int, context: Context) -> Result:
     }
     covered = coverage(p.argmax(1) == labels, told, sets.sum(0)[labels].clamp_max(MOST_COVERING))
     return Result(metrics, [], {"shifts": rows, "coverage": covered})
+
+
+def _of_arm(context: Context, arm: str) -> Path:
+    """Where the run of a needed arm left its files."""
+    return next(path for label, path in context.inputs.items() if label.split(".")[0] == arm)
 
 
 def _log_loss(inside: Tensor, truth: Tensor) -> float:

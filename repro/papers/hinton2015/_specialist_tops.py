@@ -11,7 +11,9 @@ from repro.distill.combine import combine, consulted
 from repro.distill.objective import distillation_loss
 from repro.experiment import Arm, Context, Result
 from repro.papers.hinton2015 import _specialist_nets as nets
+from repro.papers.hinton2015._specialist_arms import MOST_COVERING
 from repro.papers.hinton2015._specialist_nets import Generalist, percent_right
+from repro.papers.hinton2015._specialist_runs import coverage
 from repro.runner import CHECKPOINT
 from repro.training.keys import generator_seed
 from repro.training.loop import train
@@ -19,8 +21,20 @@ from repro.training.settings import Training
 
 
 def longer(arm: Arm, seed: int, context: Context) -> Result:
-    """The control: the generalist's top trained on, on all classes."""
-    return _whole(arm.settings, seed, context, None, 1.0)
+    """The control: the generalist's top trained on, on all classes; judged beside specialists, alone on their classes
+    and by how many cover a class, where the settings name their class sets."""
+    settings = arm.settings
+    result = _whole(settings, seed, context, None, 1.0)
+    if "count" not in settings:
+        return result
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
+    labels, before, after = data.test.labels, teacher["test_logits"], nets.left_top(context.work)
+    sets = teacher.class_sets(settings, seed)
+    asked, right = nets.conditional(before, [after[:, class_set] for class_set in sets], sets, labels)
+    covering = sets.sum(0)[labels].clamp_max(MOST_COVERING)
+    table = coverage(before.argmax(1) == labels, after.argmax(1) == labels, covering)
+    metrics = dict(result.metrics) | {"generalist_conditional": asked, "conditional": right}
+    return Result(metrics, result.curves, {"coverage": table})
 
 
 def distilled(arm: Arm, seed: int, context: Context) -> Result:
@@ -81,10 +95,12 @@ def _whole(
         checkpoint=context.work / CHECKPOINT, checkpoint_interval_s=context.checkpoint_interval_s,
     )  # fmt: skip
     validation = nets.answers(net, teacher.maps("train")[0][held_out])
+    test = nets.answers(net, teacher.maps("test")[0])
+    nets.leave_top(context.work, test)
     metrics: dict[str, Any] = {
         "generalist": teacher.fingerprint,
         "generalist_accuracy": percent_right(teacher["test_logits"], data.test.labels),
-        "accuracy": percent_right(nets.answers(net, teacher.maps("test")[0]), data.test.labels),
+        "accuracy": percent_right(test, data.test.labels),
         "validation_accuracy": percent_right(validation, labels[held_out]),
     }
     return Result(metrics, points)

@@ -11,7 +11,8 @@ Then the dustbin's logit is moved further, by what is best for eq 5 on held-out 
 judged again: what remains of a loss of accuracy then is not the dustbin's weight. Last, specialists defer: their
 classes together get what the generalist gives them, so that a specialist says which of its classes a case is and
 nothing of whether it is one of them. Nothing is chosen for that; what eq 5 then gains, and by how many covering
-specialists (Table 4's law), rests on what specialists know of their own classes.
+specialists (Table 4's law), rests on what specialists know of their own classes. It is held against what the
+generalist's own top gains by as many cases (``longer`` of ``specialists``).
 
 Departures: as in ``specialists``; the paper moves the logit by the sampling's share alone, and its specialists do not
 defer: that was added when the law had failed without it, and its verdicts are no reproduction. Cost at scale
@@ -54,7 +55,7 @@ def arms(config: Config) -> list[Arm]:
             f"{name}{config.count}",
             {"kind": kind, "count": config.count, "shifts": sorted({*config.shifts, 0.0})},
             config.seeds,
-            (GENERALIST, Need(f"{name}{config.count}", experiment="specialists")),
+            (GENERALIST, *(Need(arm, experiment="specialists") for arm in (f"{name}{config.count}", "longer"))),
             device="cpu",
         )
         for name, kind in KINDS.items()
@@ -97,7 +98,7 @@ def figure(results: Results) -> Drawing:
     left.grid(axis="x", visible=False)
     left.set_ylabel("log loss of 'one of these classes', nats")
     shifts = sorted({*config.shifts, 0.0})
-    alone = shifts[0] - 1.0  # where specialists that defer stand
+    alone = shifts[0] - 0.2 * (shifts[-1] - shifts[0])  # where specialists that defer stand
     for number, (arm, said) in enumerate(labels.items()):
         rows = [row for row in results.table("shifts") if row["arm"] == arm and row["split"] == "test"]
         marks: list[Mark] = []
@@ -117,6 +118,7 @@ def figure(results: Results) -> Drawing:
             middle.plot([value + 0.03 * number], [0.03 + 0.03 * number], marker=MARKERS[number], color=COLOURS[number],
                         ms=6, alpha=0.5, transform=middle.get_xaxis_transform(), clip_on=False)  # fmt: skip
     middle.axhline(0, color=PRINTED, lw=1)
+    middle.axvline((alone + shifts[0]) / 2, color=PRINTED, lw=0.8)
     ticks = [shift for shift in shifts if shift == int(shift)]
     middle.set_xticks([alone, *ticks], ["defer", *(f"{shift:g}".replace("-", "−") for shift in ticks)])
     middle.set_xlabel("added to the dustbin's corrected logit")
@@ -157,6 +159,9 @@ def claims(results: Results) -> Sequence[Answer]:
         add(f"KD-J07.{arm}_moved", "test accuracy minus the generalist's, the dustbin's logit moved by what is best on "
             "held-out cases", gain(results, arm, "accuracy"), said)  # fmt: skip
         add(f"KD-J07.{arm}_deferring", "test accuracy minus the generalist's", _deferring(results, arm), said)
+        deferring, longer = (results.values(arm, metric) for metric in ("accuracy_deferring", "longer_accuracy"))
+        add(f"KD-J07.{arm}_against_longer_deferring", "test accuracy minus that of the generalist's top trained on for "
+            "as many cases", tuple(minus(deferring, longer).values()), said)  # fmt: skip
         add(f"KD-J27.{arm}_deferring", slope, tuple(slopes[name].values()), covered, per)
     add("KD-J27.against_random_deferring", f"{slope}, minus that of class sets at random, same seed",
         tuple(minus(slopes["clusters"], slopes["random"]).values()), f"by cluster; {FROM_MOST_ON}", per)  # fmt: skip

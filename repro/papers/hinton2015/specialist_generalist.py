@@ -36,6 +36,10 @@ from repro.training.settings import NO_DROPOUT, NO_NORMS, Training
 
 DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 WORTH = 0.8  # of the agreement that labels would give: not much less
+OF_ERRORS = (
+    f"{_specialist_arms.NOT_JFT}; the rival sees the errors on test cases alone, of either kind together, and no right "
+    "answer"
+)
 LEAST_ACCURACY = 60.0  # per cent of the test cases: a generalist worth specialising
 CLUSTERS_OF = {
     "covariance": "covariance",
@@ -149,7 +153,7 @@ def claims(results: Results) -> Sequence[Answer]:
                     tuple(found),
                     setting=setting,
                     unit="ratio",
-                    departures=_specialist_arms.NOT_JFT,
+                    departures=OF_ERRORS if name == "errors" else _specialist_arms.NOT_JFT,
                 )
             )
     return answers

@@ -8,7 +8,7 @@ printed to hold it against. Cost at scale ``paper``: about 10 seconds of one cor
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PositiveInt
 
@@ -29,7 +29,7 @@ DATA, PRINTED_DATA = _specialist_arms.DATA, _specialist_arms.PRINTED_DATA
 class Config(Options):
     seeds: int = Field(3, ge=1)
     counts: tuple[PositiveInt, ...] = Field(min_length=1)
-    sizes: tuple[PositiveInt, ...] = Field(min_length=1)
+    sizes: tuple[Annotated[int, Field(ge=2)], ...] = Field(min_length=1)
     tops: tuple[PositiveInt, ...] = Field(min_length=1, description="n of section 5.4")
     training: JudgedOnMaps
 
