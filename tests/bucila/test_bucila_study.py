@@ -1,5 +1,6 @@
 """The study itself: splits, what is claimed, and figures, on scikit-learn's tables."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from repro.papers.bucila2006 import _figures, _fitting, _printed, _problems, _st
 from repro.papers.bucila2006._arms import METHODS, Cases, Mimic, MimicTraining, Sweep, Training
 from repro.published import load as load_published
 from repro.results import Results
+from repro.training.checkpoint import write_tensors
 from repro.training.loop import DivergedError
 
 CASES = {"train": 100, "validation": 50, "test": 200, "pool": 1}
@@ -309,3 +311,28 @@ def test_what_diverges_was_tried_and_is_never_chosen(diverging, tmp_path):
     assert scores == {0.1: 0.9, 0.2: 0.8, 0.9: None}
     with pytest.raises(UserError, match="diverges for every p and s"):
         _study.run_choice(Arm("choice", choice | training(0.9), 1), 0, context("worst"))
+
+
+def test_a_mimic_whose_loss_diverges_at_the_chosen_rate_takes_half_of_it(diverging, tmp_path):
+    left = {"continuous": torch.zeros(8, 30), "nominal": torch.zeros(8, 0), "targets": torch.zeros(8)}
+    write_tensors(tmp_path / _study.PSEUDO, left)
+    settings = {
+        "task": "adult",
+        "cases": CASES,
+        "method": "munge",
+        "size": 8,
+        "hidden": 4,
+        "training": {"steps": 1, "rates": [1.0]},
+    }
+    work = tmp_path / "work"
+    work.mkdir()
+    context = Context("breast-cancer", {"adult.munge": tmp_path, "choice": tmp_path}, work, name="mimic")
+
+    def trained(rate):
+        (tmp_path / _study.CHOICE).write_text(json.dumps({"rates": {"munge": rate}}))
+        return _study.run_mimic(Arm("adult.mimic", settings, 1), 0, context).metrics["rate"]
+
+    assert (trained(0.4), trained(0.6), trained(1.2)) == (0.4, 0.3, 0.3)
+    with pytest.raises(DivergedError):
+        trained(0.51 * 2**_study.MOST_HALVINGS)
+    assert not list(work.iterdir())

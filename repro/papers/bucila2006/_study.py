@@ -28,6 +28,7 @@ from repro.training.keys import generator_seed
 from repro.training.loop import DivergedError
 
 SELECTION, CHOICE, OUTCOME, PSEUDO = "selection.json", "choice.json", "outcome.json", "pseudo.safetensors"
+MOST_HALVINGS = 4  # of a mimic's rate
 JUDGED_CASES = 1000  # pseudo-cases whose distance to real ones is measured
 
 
@@ -160,7 +161,11 @@ def run_pseudo(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def run_mimic(arm: Arm, seed: int, context: Context) -> Result:
-    """A net of one hidden layer on the first ``size`` labelled pseudo-cases."""
+    """A net of one hidden layer on the first ``size`` labelled pseudo-cases.
+
+    Its rate was chosen by shorter trainings of a net of another width: where the loss diverges at it, half of it is
+    taken, and half of that.
+    """
     settings = arm.settings
     split = problem(context.data, settings["task"], settings["cases"], seed)
     left = load_file(context.inputs[f"{settings['task']}.{settings['method']}"] / PSEUDO)
@@ -170,10 +175,21 @@ def run_mimic(arm: Arm, seed: int, context: Context) -> Result:
     made = Table(split.train.columns, parts["continuous"].astype(np.float64), parts["nominal"].astype(np.int64))
     rate = _left(context.inputs["choice"] / CHOICE)["rates"][settings["method"]]
     training, inputs = Training(**settings["training"]), split.inputs(made)
-    checkpoint = context.work / CHECKPOINT
-    fitted = fit(
-        split, inputs, parts["targets"], settings["hidden"], training, rate, seed, context, checkpoint=checkpoint
-    )
+    for halvings in range(MOST_HALVINGS + 1):
+        # Of its own for each rate: a run that was killed must not go on from another rate's.
+        checkpoint = context.work / (f"{halvings}-{CHECKPOINT}" if halvings else CHECKPOINT)
+        try:
+            fitted = fit(
+                split, inputs, parts["targets"], settings["hidden"], training, rate, seed, context,
+                checkpoint=checkpoint,
+            )  # fmt: skip
+            break
+        except DivergedError:
+            checkpoint.unlink(missing_ok=True)
+            if halvings == MOST_HALVINGS:
+                raise
+            rate /= 2
+    checkpoint.unlink(missing_ok=True)
     costs = [cost_of_net("mimic", fitted.model, split)]
     return Result(fitted.metrics | {"rate": rate}, fitted.curves, {"costs": costs})
 

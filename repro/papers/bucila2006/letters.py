@@ -10,7 +10,7 @@ MNIST with pixels averaged over squares of four by four: 49 attributes. The two 
 rest is as in ``adult``, with its departures. At scale ``quick`` scikit-learn's digits, averaged over two by two, stand
 in.
 
-Cost at scale ``paper``: about 15 minutes of one core a seed, most of it in choosing.
+Cost at scale ``paper``: about 8 minutes of one core a seed, most of it in choosing.
 """
 
 from collections.abc import Sequence

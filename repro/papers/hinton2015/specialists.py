@@ -99,7 +99,7 @@ def run(arm: Arm, seed: int, context: Context) -> Result:
 def figure(results: Results) -> Drawing:
     """Left: gains over the generalist by arm, overall and conditional. Right: relative gain by covering specialists."""
     from repro.papers.hinton2015._figures import caption_of, gain_by_coverage
-    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes, legend
+    from repro.plots.style import COLOURS, MARKERS, PRINTED, axes
 
     config = Config.model_validate(results.config)
     main = f"clusters{config.specialists.count}"
@@ -135,9 +135,9 @@ def figure(results: Results) -> Drawing:
     left.grid(axis="y", visible=False)
     left.set_xlabel("gain over the generalist, percentage points")
     drawn.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=9.5)
-    arms = {arm: labels[arm] for arm in (main, f"random{config.specialists.count}", "longer")}
+    arms = {arm: labels[arm].replace("\n", " ") for arm in (main, f"random{config.specialists.count}", "longer")}
     data += gain_by_coverage(right, results, arms)
-    legend(right, loc="upper right", fontsize=9.5)
+    drawn.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=9.5)
     seeds = sorted({row["n"] for row in data})
     text = (
         f"Left: change in test accuracy by specialists of {config.specialists.size} classes each and eq 5 (n = 1), "
