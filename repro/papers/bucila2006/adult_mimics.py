@@ -9,8 +9,8 @@ Here: the ensembles, splits, MUNGE sets and rates of ``adult``; smaller sets are
 mimics take the same number of steps. RANDOM and NBE end at 100,000 cases.
 
 Departures: those of ``adult``; one problem at a time instead of an average; NBE doubles its components as long as the
-validation cases become likelier. Each way's rate is that of 128 units, whatever the width, and of
-trainings a third as long: where it is barely stable, a longer one may end in a net that learned little, and stays in.
+validation cases become likelier. Each way's rate is that of 128 units, whatever the width, and of trainings a third as
+long: where it is barely stable, a longer one may end in a net that learned little, and stays in.
 
 Cost at scale ``paper``: about 4 minutes of one core a seed.
 """

@@ -9,8 +9,8 @@ Here: the ensembles, splits, MUNGE sets and rates of ``letters``; smaller sets a
 mimics take the same number of steps. RANDOM and NBE end at 100,000 cases.
 
 Departures: those of ``letters``; one problem at a time instead of an average; NBE doubles its components as long as
-the validation cases become likelier. Each way's rate is that of 128 units, whatever the width, and of
-trainings a third as long: where it is barely stable, a longer one may end in a net that learned little, and stays in.
+the validation cases become likelier. Each way's rate is that of 128 units, whatever the width, and of trainings a third
+as long: where it is barely stable, a longer one may end in a net that learned little, and stays in.
 
 Cost at scale ``paper``: about 5 minutes of one core a seed.
 """

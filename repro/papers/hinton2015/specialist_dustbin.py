@@ -98,25 +98,28 @@ def figure(results: Results) -> Drawing:
     left.grid(axis="x", visible=False)
     left.set_ylabel("log loss of 'one of these classes', nats")
     shifts = sorted({*config.shifts, 0.0})
-    alone = shifts[0] - 0.2 * (shifts[-1] - shifts[0])  # where specialists that defer stand
+    span = shifts[-1] - shifts[0]
+    alone = shifts[0] - 0.2 * span  # where specialists that defer stand
     for number, (arm, said) in enumerate(labels.items()):
         rows = [row for row in results.table("shifts") if row["arm"] == arm and row["split"] == "test"]
         marks: list[Mark] = []
         for shift in sorted({row["shift"] for row in rows}):
             values = [row["gain"] for row in rows if row["shift"] == shift]
-            marks.append((shift + 0.03 * number, *t_interval(values)))
+            marks.append((shift + 0.004 * span * number, *t_interval(values)))
             ends = dict(zip(("mean", "low", "high"), marks[-1][1:], strict=True))
             data.append({"panel": "shift", "arm": arm, "shift": shift} | ends | {"n": len(values)})
         with_intervals(middle, marks, number, said)
         if values := _deferring(results, arm):
             mean, low, high = t_interval(values)
-            with_intervals(middle, [(alone + 0.1 * number, mean, low, high)], number, None)
+            with_intervals(middle, [(alone + 0.012 * span * number, mean, low, high)], number, None)
             ends = {"mean": mean, "low": low, "high": high}
             data.append({"panel": "deferring", "arm": arm} | ends | {"n": len(values)})
         chosen = list(results.values(arm, "shift").values())
         for value in chosen:
-            middle.plot([value + 0.03 * number], [0.03 + 0.03 * number], marker=MARKERS[number], color=COLOURS[number],
-                        ms=6, alpha=0.5, transform=middle.get_xaxis_transform(), clip_on=False)  # fmt: skip
+            middle.plot(
+                [value + 0.004 * span * number], [0.03 + 0.03 * number], marker=MARKERS[number], color=COLOURS[number],
+                ms=6, alpha=0.5, transform=middle.get_xaxis_transform(), clip_on=False,
+            )  # fmt: skip
     middle.axhline(0, color=PRINTED, lw=1)
     middle.axvline((alone + shifts[0]) / 2, color=PRINTED, lw=0.8)
     ticks = [shift for shift in shifts if shift == int(shift)]

@@ -53,7 +53,7 @@ def figure(results: Results) -> Drawing:
     columns = 5
     per_column = _columns([sum(row["cluster"] == c for row in table) + 1 for c in numbers], columns)
     depth = max(sum(1 + sum(row["cluster"] == numbers[i] for row in table) for i in column) for column in per_column)
-    drawn, (matrix, ax) = axes(2, width_in=15.0, height_in=0.21 * depth + 1.6, widths=[1, 1.9])
+    drawn, (matrix, ax) = axes(2, width_in=15.0, height_in=max(6.0, 0.21 * depth + 1.6), widths=[1, 1.9])
     _correlations(matrix, table)
     ax.set_axis_off()
     ax.set_xlim(-0.02, columns)

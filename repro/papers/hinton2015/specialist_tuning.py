@@ -76,9 +76,9 @@ def figure(results: Results) -> Drawing:
 
     config = Config.model_validate(results.config)
     whole = {
-        "longer": f"its top, as a control ({config.longer.epochs} passes)",
-        "distilled": f"its top, to distil into ({config.distilled.epochs})",
-        "sweep": f"{config.specialists.count} heads, eq 5",
+        "longer": f"generalist's top, as a control ({config.longer.epochs} passes)",
+        "distilled": f"to distil into ({config.distilled.epochs})",
+        "sweep": f"{config.specialists.count} heads on its features, eq 5",
     }
     shown = (
         (SPECIALIST_KINDS, "conditional", "specialists, special classes"),
@@ -119,8 +119,8 @@ def figure(results: Results) -> Drawing:
         ax.margins(y=0.15)
     panels[0].set_ylabel("right on held-out cases, %")
     kinds, others = (ax.get_legend_handles_labels() for ax in (panels[0], panels[2]))
-    drawn.legend(*kinds, loc="outside lower left", ncols=3, fontsize=10)
-    drawn.legend(*others, loc="outside lower right", ncols=3, fontsize=10)
+    drawn.legend(*kinds, loc="outside lower left", ncols=3, fontsize=9)
+    drawn.legend(*others, loc="outside lower right", ncols=3, fontsize=9)
     text = (
         f"Accuracy on training cases held out, over the learning rates tried. {config.specialists.count} specialists: "
         "alone, with answers among their classes (left), and together by eq 5 (middle). Right: the generalist's top "
