@@ -51,7 +51,9 @@ PRINTED_DATA = "speech"
 BY_THE_END = "labels, too, learn at the rate best for the end of training; they are stopped early on top of that"
 FULL_NET = "the full net learns at one rate for a fixed time, neither chosen on held-out cases"
 ANY_DIP = "the least may be a dip of a curve that still swings, or lie before the rate is at its height"
-STAYS = -0.5  # per cent of accuracy that soft targets may lose after the epoch at which they would have been stopped
+STAYS = (
+    -0.5
+)  # percentage points of accuracy that soft targets may lose after the epoch at which they would have been stopped
 
 
 class Config(FewCases):
