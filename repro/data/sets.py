@@ -70,8 +70,8 @@ def hold_out(n: int, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     Both come back as int64 in ascending order. The choice depends on nothing but the arguments: it rests on
     `random.Random.random`, whose sequence Python guarantees, and on no library's shuffle.
     """
-    if not 0 <= size <= n:
-        raise UserError(f"cannot hold {size} of {n} examples out: choose a number from 0 to {n}")
+    if not 0 <= size < n:
+        raise UserError(f"cannot hold {size} of {n} examples out: choose a number from 0 to {n - 1}")
     if seed < 0:
         raise UserError(f"seed {seed} is negative: choose one from 0 on")
     order = _shuffled(range(n), random.Random(seed))

@@ -94,6 +94,21 @@ def scaled(table: Table, reference: Table) -> Table:
     return Table(table.columns, (table.continuous - low) / width, table.nominal)
 
 
+def demand_unit_range(table: Table, wanted_by: str) -> None:
+    """Check that continuous attributes lie in [0, 1], as ``scaled`` makes them.
+
+    Raises:
+        UserError: one does not: values that were not scaled, or categories kept as numbers.
+    """
+    low, high = table.continuous.min(0, initial=np.inf), table.continuous.max(0, initial=-np.inf)
+    for name, least, most in zip(table.columns.continuous, low, high, strict=True):
+        if least < 0 or most > 1:
+            raise UserError(
+                f"{wanted_by}: {name} runs from {least:g} to {most:g}; scale continuous attributes to [0, 1], "
+                "and mark categories that are kept as numbers as nominal"
+            )
+
+
 def joined(tables: Sequence[Table]) -> Table:
     """The cases of several tables with the same columns, one after another."""
     continuous, nominal = ([getattr(table, kind) for table in tables] for kind in ("continuous", "nominal"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.tables import Columns, Table
+from repro.data.tables import Columns, Table, demand_unit_range
 from repro.errors import UserError
 from repro.training.keys import generator_seed
 
@@ -99,9 +99,11 @@ def fit(table: Table, components: int, *, rounds: int, seed: int) -> NaiveBayesM
     """A mixture of ``components`` after ``rounds`` of EM, begun at random training cases as centres.
 
     Raises:
-        UserError: an empty table, or components not in 1..cases.
+        UserError: an empty table, components not in 1..cases, or a continuous attribute outside [0, 1], for which
+            ``LEAST_VARIANCE`` is meant.
     """
     _demand(table, 1)
+    demand_unit_range(table, "naive Bayes")
     if not 1 <= components <= len(table):
         raise UserError(f"naive Bayes: {components} components for {len(table)} cases; choose 1 to {len(table)}")
     rng = np.random.default_rng(generator_seed(seed, "nbe", "centres"))

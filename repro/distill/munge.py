@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.tables import Columns, Table, joined
+from repro.data.tables import Columns, Table, demand_unit_range, joined
 from repro.errors import UserError
 from repro.training.keys import generator_seed
 
@@ -60,13 +60,7 @@ def _check(table: Table, multiplier: int, probability: float, local_variance: fl
         raise UserError(f"munge: probability must lie in [0, 1], not {probability}")
     if not local_variance > 0:
         raise UserError(f"munge: local variance s must be above 0, not {local_variance}")
-    low, high = table.continuous.min(0, initial=np.inf), table.continuous.max(0, initial=-np.inf)
-    for name, least, most in zip(table.columns.continuous, low, high, strict=True):
-        if least < 0 or most > 1:
-            raise UserError(
-                f"munge: {name} runs from {least:g} to {most:g}; scale continuous attributes to [0, 1], "
-                "and mark categories that are kept as numbers as nominal"
-            )
+    demand_unit_range(table, "munge")
 
 
 def _draws(

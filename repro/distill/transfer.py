@@ -45,7 +45,7 @@ def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:
         UserError: size not in 1..number of cases.
     """
     if not 1 <= size <= len(labels):
-        raise UserError(f"transfer set: size {size} is not in 1..{len(labels)}")
+        raise UserError(f"{size} cases asked for, {len(labels)} are there to draw from; choose 1 to {len(labels)}")
     generator = torch.Generator().manual_seed(generator_seed(seed, "transfer"))
     order = torch.randperm(len(labels), generator=generator)
     # Rank of each case within its class; taking cases by rank deals the classes out in turn.

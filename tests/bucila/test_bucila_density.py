@@ -114,6 +114,12 @@ def test_components_out_of_range_are_refused(components):
         density.fit(clusters(40, 0), components, rounds=1, seed=0)
 
 
+def test_categories_kept_as_numbers_are_refused():
+    table = Table(Columns(("country",), {}), np.array([[0.0], [40.0], [7.0]]), np.empty((3, 0), dtype=np.int64))
+    with pytest.raises(UserError, match=r"naive Bayes: country runs from 0 to 40; scale .* as nominal"):
+        density.fit(table, 1, rounds=1, seed=0)
+
+
 def test_no_cases_are_refused():
     with pytest.raises(UserError, match="both must be at least 1"):
         density.random_cases(clusters(10, 0), 0, seed=0)

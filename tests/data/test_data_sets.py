@@ -150,9 +150,9 @@ def test_images_and_labels_must_agree(images, labels, error):
         sets.LabelledImages(images, labels)
 
 
-@given(st.integers(0, 200), st.data(), st.integers(0, 2**40))
+@given(st.integers(1, 200), st.data(), st.integers(0, 2**40))
 def test_hold_out_parts_the_indices(n, data, seed):
-    size = data.draw(st.integers(0, n))
+    size = data.draw(st.integers(0, n - 1))
     kept, held_out = sets.hold_out(n, size, seed)
     assert len(held_out) == size
     assert sorted(kept.tolist() + held_out.tolist()) == list(range(n))
@@ -173,7 +173,7 @@ def test_hold_out_is_uniform():
     assert all(abs(draws[index] - 500) < 5 * 19.4 for index in range(8))
 
 
-@pytest.mark.parametrize(("size", "seed"), [(-1, 0), (11, 0), (3, -1)])
+@pytest.mark.parametrize(("size", "seed"), [(-1, 0), (10, 0), (11, 0), (3, -1)])
 def test_hold_out_refuses(size, seed):
     with pytest.raises(UserError):
         sets.hold_out(10, size, seed)

@@ -65,8 +65,8 @@ def test_errors_are_one_line() -> None:
         (lambda: without_classes(labels, [4]), "transfer set: no class 4 in the data; classes are [0, 1, 5]"),
         (lambda: only_classes(labels, []), "transfer set: empty; name at least one class to keep"),
         (lambda: without_classes(labels, [0, 1, 5]), "transfer set: empty; name at least one class to keep"),
-        (lambda: balanced_subset(labels, 0, 0), "transfer set: size 0 is not in 1..4"),
-        (lambda: balanced_subset(labels, 5, 0), "transfer set: size 5 is not in 1..4"),
+        (lambda: balanced_subset(labels, 0, 0), "0 cases asked for, 4 are there to draw from; choose 1 to 4"),
+        (lambda: balanced_subset(labels, 5, 0), "5 cases asked for, 4 are there to draw from; choose 1 to 4"),
     ]:
         with pytest.raises(UserError) as raised:
             wrong()
