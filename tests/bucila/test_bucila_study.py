@@ -64,11 +64,10 @@ def test_every_mimic_takes_the_same_number_of_steps_whatever_its_cases():
 
 
 def test_a_mimic_has_no_rates_of_its_own():
-    with pytest.raises(ValidationError, match="mimics take the rate that choice found"):
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Mimic.model_validate({"training": {"steps": 10, "rates": [0.3]}})
-    own = Mimic.model_validate({"training": {"steps": 10}})
-    assert own.training.model_dump(mode="json")["rates"] == [0.1], "in the digests of rows on record"
-    assert Mimic.model_validate(own.model_dump(mode="json")) == own
+    with pytest.raises(ValidationError, match="each is tried once"):
+        Mimic.model_validate({"training": {"steps": 10, "rate_factors": [1, 0.5, 1]}})
 
 
 def test_rivals_end_where_their_cases_do():
@@ -313,26 +312,41 @@ def test_what_diverges_was_tried_and_is_never_chosen(diverging, tmp_path):
         _study.run_choice(Arm("choice", choice | training(0.9), 1), 0, context("worst"))
 
 
-def test_a_mimic_whose_loss_diverges_at_the_chosen_rate_takes_half_of_it(diverging, tmp_path):
-    left = {"continuous": torch.zeros(8, 30), "nominal": torch.zeros(8, 0), "targets": torch.zeros(8)}
+@pytest.fixture
+def mimicked(tmp_path):
+    """Trains a mimic of eight MUNGE cases: given the rate that was chosen and the factors, its result."""
+    left = {"continuous": torch.rand(8, 30), "nominal": torch.zeros(8, 0), "targets": torch.rand(8)}
     write_tensors(tmp_path / _study.PSEUDO, left)
-    settings = {
-        "task": "adult",
-        "cases": CASES,
-        "method": "munge",
-        "size": 8,
-        "hidden": 4,
-        "training": {"steps": 1, "rates": [1.0]},
-    }
+    settings = {"task": "adult", "cases": CASES, "method": "munge", "size": 8, "hidden": 4}
     work = tmp_path / "work"
     work.mkdir()
     context = Context("breast-cancer", {"adult.munge": tmp_path, "choice": tmp_path}, work, name="mimic")
 
-    def trained(rate):
+    def trained(rate, *factors):
         (tmp_path / _study.CHOICE).write_text(json.dumps({"rates": {"munge": rate}}))
-        return _study.run_mimic(Arm("adult.mimic", settings, 1), 0, context).metrics["rate"]
+        training = {"training": {"steps": 1, "rate_factors": factors}}
+        found = _study.run_mimic(Arm("adult.mimic", settings | training, 1), 0, context)
+        assert not list(work.iterdir())
+        return found
 
-    assert (trained(0.4), trained(0.6), trained(1.2)) == (0.4, 0.3, 0.3)
-    with pytest.raises(DivergedError):
-        trained(0.51 * 2**_study.MOST_HALVINGS)
-    assert not list(work.iterdir())
+    return trained
+
+
+def test_a_mimic_takes_the_best_of_the_rates_around_the_chosen_one(diverging, mimicked):
+    tried = ((0.4, 1, 0.5), (0.6, 1, 0.5), (0.2, 0.5, 2))
+    assert [mimicked(*one).metrics["rate"] for one in tried] == [0.4, 0.3, 0.4]
+    with pytest.raises(UserError, match="mimic: the loss diverges at every rate; add a lower one"):
+        mimicked(1.2, 1, 0.5)
+
+
+def test_every_rate_of_a_mimic_has_a_checkpoint_of_its_own(monkeypatch, mimicked):
+    """Else a run that was killed at the second rate would go on from the first one's weights."""
+    seen, fit = [], _study.fit
+
+    def noted(*arguments, checkpoint):
+        seen.append(checkpoint)
+        return fit(*arguments, checkpoint=checkpoint)
+
+    monkeypatch.setattr(_study, "fit", noted)
+    mimicked(0.1, 1, 0.5, 0.25)
+    assert len(set(seen)) == 3

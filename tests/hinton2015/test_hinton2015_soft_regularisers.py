@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from repro.compare import Claim, Value
@@ -23,7 +24,8 @@ from repro.training.checkpoint import write_tensors
 TRAINING = {"epochs": 6, "batch_size": 20, "precision": "float32", "schedule": "constant", "evaluate_every_epochs": 2}
 TASK = {
     "data": "digits", "cases": 60, "held_out": 300, "net": {"hidden": [8], "training": TRAINING},
-    "rates": [0.05, 0.1], "full": TRAINING, "seeds": 2, "sweep": [10, 200],
+    "rates": [0.05, 0.1], "full": {"epochs": 6}, "full_rates": [0.1, 0.2], "full_epochs": [3], "seeds": 2,
+    "sweep": [10, 200],
 }  # fmt: skip
 CONFIG = Config.model_validate({"tasks": [TASK], "temperatures": [1, 5], "smoothings": [0.1, 0.3]})
 ARMS = {arm.name: arm for arm in soft_regularisers.arms(CONFIG)}
@@ -51,6 +53,35 @@ def test_temperature_and_smoothing_are_tried_with_every_rate_and_labels_with_the
     assert tried("smoothed") == {(rate, e) for rate in (0.05, 0.1) for e in (0.1, 0.3)}
     assert not {"temperature", "smoothing"} & ARMS["digits.soft"].settings.keys()
     assert "smoothing" not in ARMS["digits.smoothed"].settings
+
+
+def test_rate_and_epochs_of_the_full_net_are_chosen_together(tmp_path: Path) -> None:
+    full = ARMS["digits.full"]
+    assert not {"learning_rate", "epochs"} & full.settings["training"].keys()
+    folders: dict[str, Path] = {}
+    for need in full.needs:
+        folder = folders[need.arm] = tmp_path / need.arm
+        folder.mkdir()
+        errors = 10 if need.arm == "digits.full.epochs3.rate0.2" else 20
+        tuned.leave(Context("digits", {}, folder), ARMS[need.arm].settings, errors, "epochs")
+    assert len(folders) == 4
+    work = tmp_path / "full"
+    work.mkdir()
+    found = RUNS["full"](full, 0, Context("digits", folders, work))
+    assert (found.metrics["epochs"], found.metrics["learning_rate"]) == (3, 0.2)
+    assert [path.name for path in work.glob("*.json")] == []  # else students would take its rate for theirs
+    tried = tmp_path / "digits.full.epochs3.rate0.2"
+    again = RUNS["full_grid"](ARMS[tried.name], 0, Context("digits", {}, tried))
+    assert again.metrics == found.metrics
+    left = json.loads((tried / "tried.json").read_text())
+    assert left == {"learning_rate": 0.2, "epochs": 3, "validation_errors": found.metrics["validation_errors"]}
+    assert not (tried / nets.LOGITS).exists()
+
+
+@pytest.mark.parametrize("changes", [{"full_epochs": [3, 6]}, {"full_epochs": [3, 3]}, {"sweep": [10, 60]}])
+def test_what_would_be_run_twice_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=f"{next(iter(changes))} are others than 6.*; leave repeated ones out"):
+        Config.model_validate({"tasks": [TASK | changes]})
 
 
 def test_students_begin_and_see_alike_and_differ_in_their_targets(tmp_path: Path, monkeypatch: Any) -> None:

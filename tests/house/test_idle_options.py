@@ -27,18 +27,20 @@ IGNORED: dict[str, dict[str, set[str]]] = {
     "hinton2015.mnist_transfer_size": {"student.training": RATE},
     "hinton2015.mnist_logit_limit": {"net.training": set()},
     "hinton2015.ensembles": {"tasks.0.net.training": RATE},
-    "hinton2015.soft_regularisers": {"tasks.0.net.training": RATE, "tasks.0.full": set()},
+    "hinton2015.soft_regularisers": {"tasks.0.net.training": RATE, "tasks.0.full": RATE | ONCE},
     "hinton2015.specialist_generalist": {"training": NO_ROOM},
     "hinton2015.specialist_tuning": {
         "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "longer": ON_MAPS | ONCE,
-        "distilled": ON_MAPS | ONCE, "sweep": ON_MAPS | ONCE,
+        "distilled.specialists.training": ON_MAPS | ONCE, "distilled.specialists.head": ON_MAPS | ONCE,
+        "distilled.training": ON_MAPS | ONCE | RATE, "sweep": ON_MAPS | ONCE,
     },
     "hinton2015.specialists": {
         "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "longer": ON_MAPS | ONCE,
     },
     "hinton2015.specialist_overfitting": {"specialists.training": ON_MAPS, "specialists.head": ON_MAPS | ONCE},
     "hinton2015.specialist_distilled": {
-        "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE, "training": ON_MAPS | ONCE,
+        "specialists.training": ON_MAPS | ONCE, "specialists.head": ON_MAPS | ONCE,
+        "training": ON_MAPS | ONCE | RATE,
     },
     "hinton2015.specialist_sweep": {"training": ON_MAPS | ONCE},
     "hinton2023.communities": {"learner.training": NO_ROOM | RETUNED | {"precision"}},

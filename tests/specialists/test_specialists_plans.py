@@ -87,6 +87,8 @@ def test_rates_and_teachers_agree_over_the_experiments():
         judged, taught = (
             loaded.section(f"hinton2015.{name}").config for name in ("specialists", "specialist_distilled")
         )
-        assert judged.specialists == taught.specialists
-        assert judged.full_soft_rate == taught.full_soft_rate
+        tuned = loaded.section("hinton2015.specialist_tuning").config.distilled
+        assert judged.specialists == taught.specialists == tuned.specialists
+        assert judged.full_soft_rate == taught.full_soft_rate == tuned.full_soft_rate
+        assert (taught.training, taught.hard_weight) == (tuned.training, tuned.hard_weight)
         assert loaded.section("hinton2015.specialist_dustbin").config.count == judged.specialists.count

@@ -36,12 +36,12 @@ class Selection(Options):
     share: float = Field(1.0, gt=0, le=1)
 
 
-class Training(Options):
-    """``steps`` of ``batch_size`` cases each, however many cases there are; judged ``evaluations`` times on the way."""
+class Steps(Options):
+    """``steps`` of ``batch_size`` cases each, however many cases there are, to the next whole epoch; judged after about
+    ``evaluations`` of the epochs, at most after each."""
 
     steps: int = Field(gt=0)
     batch_size: int = Field(128, gt=0)
-    rates: tuple[PositiveFloat, ...] = Field(min_length=1)
     evaluations: int = Field(10, ge=1)
 
     def settings(self, cases: int, rate: float) -> dict[str, Any]:
@@ -56,20 +56,22 @@ class Training(Options):
         }
 
 
-class MimicTraining(Training):
-    """A mimic's: its rate is the one that ``choice`` found for its way of making cases.
+class Training(Steps):
+    rates: tuple[PositiveFloat, ...] = Field(min_length=1)
 
-    The ``rates`` of rows on record stand in their digests and are no option.
-    """
 
-    rates: tuple[PositiveFloat, ...] = (0.1,)
+class MimicTraining(Steps):
+    """A mimic's: ``choice`` finds a rate for each way of making cases, by shorter trainings of a net of one width; the
+    mimic takes the best of these factors times that rate."""
 
-    @field_validator("rates")
+    rate_factors: tuple[PositiveFloat, ...] = Field((2.0, 1.0, 0.5), min_length=1)
+
+    @field_validator("rate_factors")
     @classmethod
-    def _are_chosen(cls, rates: tuple[float, ...]) -> tuple[float, ...]:
-        if rates != (0.1,):
-            raise ValueError("would do nothing: mimics take the rate that choice found; leave it out")
-        return rates
+    def _differ(cls, rate_factors: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(rate_factors)) < len(rate_factors):
+            raise ValueError("each is tried once; leave repeated ones out")
+        return rate_factors
 
 
 class OwnNet(Options):

@@ -1,9 +1,9 @@
 """Nets of one hidden layer, how well they do on a problem's splits, and what they cost."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,14 +14,15 @@ from repro.distill import library, selection
 from repro.distill.objective import distillation_loss
 from repro.experiment import Context, CurvePoint
 from repro.models.mlp import mlp
-from repro.papers.bucila2006._arms import Training
+from repro.papers.bucila2006._arms import Steps
 from repro.papers.bucila2006._problems import Floats, Problem, Singles
 from repro.training import settings as house
 from repro.training.curves import Point
 from repro.training.keys import generator_seed
-from repro.training.loop import train
+from repro.training.loop import DivergedError, train
 
 TIMED_CASES = 2000
+Tried = TypeVar("Tried")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def fit(
     inputs: Singles,
     targets: Singles,
     hidden: int,
-    training: Training,
+    training: Steps,
     rate: float,
     seed: int,
     context: Context,
@@ -80,6 +81,22 @@ def fit(
         checkpoint_interval_s=context.checkpoint_interval_s,
     )
     return Fitted(model, best(points), points)
+
+
+def fit_best(tried: Iterable[Tried], fitted: Callable[[Tried], Fitted]) -> tuple[Tried, Fitted] | None:
+    """What was tried and ``fitted`` with the lowest validation RMSE, the first of several.
+
+    One whose loss diverges has been tried, and is never the best; None: all are such.
+    """
+    best: tuple[Tried, Fitted] | None = None
+    for one in tried:
+        try:
+            found = fitted(one)
+        except DivergedError:
+            continue
+        if best is None or found.score < best[1].score:
+            best = one, found
+    return best
 
 
 def best(points: Sequence[Point]) -> dict[str, Any]:

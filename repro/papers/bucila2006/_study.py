@@ -3,6 +3,7 @@
 The leading underscore says that it is no experiment.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,8 @@ from repro.distill.munge import munge
 from repro.errors import UserError
 from repro.experiment import Arm, Context, Result
 from repro.files import write_text
-from repro.papers.bucila2006._arms import METHODS, Training
-from repro.papers.bucila2006._fitting import TIMED_CASES, Fitted, cost, cost_of_net, fit, judged
+from repro.papers.bucila2006._arms import METHODS, MimicTraining, Training
+from repro.papers.bucila2006._fitting import TIMED_CASES, cost, cost_of_net, fit, fit_best, judged
 from repro.papers.bucila2006._problems import Problem, distance, problem
 from repro.runner import CHECKPOINT
 from repro.training.checkpoint import write_tensors
@@ -28,7 +29,6 @@ from repro.training.keys import generator_seed
 from repro.training.loop import DivergedError
 
 SELECTION, CHOICE, OUTCOME, PSEUDO = "selection.json", "choice.json", "outcome.json", "pseudo.safetensors"
-MOST_HALVINGS = 4  # of a mimic's rate
 JUDGED_CASES = 1000  # pseudo-cases whose distance to real ones is measured
 
 
@@ -68,21 +68,16 @@ def run_net(arm: Arm, seed: int, context: Context) -> Result:
     split = problem(context.data, arm.settings["task"], arm.settings["cases"], seed)
     training = Training(**arm.settings["training"])
     targets = split.labels["train"].astype(np.float32)
-    best: Fitted | None = None
-    found: dict[str, Any] = {}
-    for hidden in arm.settings["hidden"]:
-        for rate in training.rates:
-            try:
-                fitted = fit(split, split.coded["train"], targets, hidden, training, rate, seed, context)
-            except DivergedError:
-                continue  # it was tried, and is not the best
-            if best is None or fitted.score < best.score:
-                best, found = fitted, {"units": hidden, "rate": rate}
+    best = fit_best(
+        itertools.product(arm.settings["hidden"], training.rates),
+        lambda tried: fit(split, split.coded["train"], targets, tried[0], training, tried[1], seed, context),
+    )
     if best is None:
         raise UserError(f"{context.name}: the loss diverges at every rate; lower net.training.rates")
-    _leave(context.work / OUTCOME, {"test_rmse": best.metrics["test_rmse"]})
-    costs = [cost_of_net("net", best.model, split)]
-    return Result(best.metrics | found, best.curves, {"costs": costs})
+    (hidden, rate), fitted = best
+    _leave(context.work / OUTCOME, {"test_rmse": fitted.metrics["test_rmse"]})
+    costs = [cost_of_net("net", fitted.model, split)]
+    return Result(fitted.metrics | {"units": hidden, "rate": rate}, fitted.curves, {"costs": costs})
 
 
 def run_choice(arm: Arm, seed: int, context: Context) -> Result:
@@ -161,35 +156,30 @@ def run_pseudo(arm: Arm, seed: int, context: Context) -> Result:
 
 
 def run_mimic(arm: Arm, seed: int, context: Context) -> Result:
-    """A net of one hidden layer on the first ``size`` labelled pseudo-cases.
-
-    Its rate was chosen by shorter trainings of a net of another width: where the loss diverges at it, half of it is
-    taken, and half of that.
-    """
-    settings = arm.settings
+    """A net of one hidden layer on the first ``size`` labelled pseudo-cases, with the rate that does best on the
+    validation cases: the one that ``choice`` found times one of the factors."""
+    settings, training = arm.settings, MimicTraining(**arm.settings["training"])
     split = problem(context.data, settings["task"], settings["cases"], seed)
     left = load_file(context.inputs[f"{settings['task']}.{settings['method']}"] / PSEUDO)
     if settings["size"] > len(left["targets"]):
         raise UserError(f"{context.name}: {settings['size']} pseudo-cases asked for, {len(left['targets'])} were made")
     parts = {name: tensor[: settings["size"]].numpy() for name, tensor in left.items()}
     made = Table(split.train.columns, parts["continuous"].astype(np.float64), parts["nominal"].astype(np.int64))
-    rate = _left(context.inputs["choice"] / CHOICE)["rates"][settings["method"]]
-    training, inputs = Training(**settings["training"]), split.inputs(made)
-    for halvings in range(MOST_HALVINGS + 1):
-        # Of its own for each rate: a run that was killed must not go on from another rate's.
-        checkpoint = context.work / (f"{halvings}-{CHECKPOINT}" if halvings else CHECKPOINT)
-        try:
-            fitted = fit(
-                split, inputs, parts["targets"], settings["hidden"], training, rate, seed, context,
-                checkpoint=checkpoint,
-            )  # fmt: skip
-            break
-        except DivergedError:
-            checkpoint.unlink(missing_ok=True)
-            if halvings == MOST_HALVINGS:
-                raise
-            rate /= 2
-    checkpoint.unlink(missing_ok=True)
+    chosen, inputs = _left(context.inputs["choice"] / CHOICE)["rates"][settings["method"]], split.inputs(made)
+    # A file of its own for each rate: a run that was killed must not go on from another rate's.
+    checkpoints = {chosen * factor: context.work / f"{factor:g}-{CHECKPOINT}" for factor in training.rate_factors}
+    best = fit_best(
+        checkpoints,
+        lambda rate: fit(
+            split, inputs, parts["targets"], settings["hidden"], training, rate, seed, context,
+            checkpoint=checkpoints[rate],
+        ),
+    )  # fmt: skip
+    for checkpoint in checkpoints.values():
+        checkpoint.unlink(missing_ok=True)
+    if best is None:
+        raise UserError(f"{context.name}: the loss diverges at every rate; add a lower one to training.rate_factors")
+    rate, fitted = best
     costs = [cost_of_net("mimic", fitted.model, split)]
     return Result(fitted.metrics | {"rate": rate}, fitted.curves, {"costs": costs})
 

@@ -18,7 +18,7 @@ cross-entropy, momentum and a cosine schedule; the evaluation with the lowest va
 A model's size is that of its pickle, a net's that of its safetensors file; seconds are CPU seconds of one core on this
 machine. At scale ``quick`` scikit-learn's breast cancer table stands in.
 
-Cost at scale ``paper``: about 4 minutes of one core a seed, most of it in choosing.
+Cost at scale ``paper``: about 5 minutes of one core a seed, most of it in choosing.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from repro.papers.hinton2015 import _tuned as tuned
 from repro.papers.hinton2015._arms import TunedNet
 from repro.results import Results
 from repro.settings import Options
-from repro.training.settings import Training, refuse
+from repro.training.settings import JUDGED_ONCE, RATE_IS_CHOSEN, Training, refuse
 
 SWEPT = ("hard", "soft")  # the kinds that also see other numbers of cases
 EVALUATIONS = 25  # of a student of the sweep, whose epochs are longer or shorter
@@ -38,7 +38,9 @@ class Task(Options):
     net: SmallNet = Field(description="with the training of the students")
     rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="learning rates tried for every kind of student")
     tuning_seeds: int = Field(1, ge=1, description="of every rate tried")
-    full: Training = Field(description="training of the full net")
+    full: Annotated[Training, RATE_IS_CHOSEN, JUDGED_ONCE] = Field(description="training of the full net")
+    full_rates: tuple[PositiveFloat, ...] = Field(min_length=1, description="learning rates tried for the full net")
+    full_epochs: tuple[PositiveInt, ...] = Field((), description="other numbers of epochs tried for it")
     seeds: int = Field(3, ge=1)
     sweep: tuple[PositiveInt, ...] = Field((), description="other numbers of cases, at equal steps")
 
@@ -49,6 +51,12 @@ class Task(Options):
                 refuse(training, "nets with convolutions have no dropout", "dropout_input", "dropout_hidden")
             if not self.net.hidden:
                 refuse(training, "the net has no hidden layer", "dropout_hidden", "max_norm_squared")
+        for name, own, others in (
+            ("full_epochs", self.full.epochs, self.full_epochs),
+            ("sweep", self.cases, self.sweep),
+        ):
+            if len({own, *others}) < 1 + len(others):
+                raise ValueError(f"{name} are others than {own}, and each is run once; leave repeated ones out")
         return self
 
 
@@ -98,10 +106,7 @@ def arms(config: FewCases) -> list[Arm]:
 
 def _arms_of(task: Task, config: FewCases) -> list[Arm]:
     data = task.data
-    full_net = task.net.model_copy(update={"training": task.full})
-    full = full_net.from_labels(task.full.learning_rate) | {"cases": None, "held_out": task.held_out, "role": "full"}
-
-    listed = [Arm(f"{data}.full", full, task.seeds, data=data)]
+    listed = _full_arms(task)
     for name, kind in KINDS.items():
         teacher = (Need(f"{data}.full"),) if name == "soft" else ()
         grids = []
@@ -120,6 +125,22 @@ def _arms_of(task: Task, config: FewCases) -> list[Arm]:
             settings |= {"role": "student" if cases == task.cases else "student_sweep"}
             listed.append(Arm(arm_name(task, name, cases), settings, task.seeds, needs, task.seeds, data))
     return listed
+
+
+def _full_arms(task: Task) -> list[Arm]:
+    """The net on all cases that are not held out, and the grid of its rates and epochs."""
+    net = task.net.model_copy(update={"training": task.full})
+    told = {"cases": None, "held_out": task.held_out, "tried_with_rate": ["epochs"]}
+    grids = []
+    for epochs in sorted({task.full.epochs, *task.full_epochs}):
+
+        def tried(rate: float, epochs: int = epochs) -> dict[str, object]:
+            return net.from_labels(rate, epochs=epochs) | told | {"role": "full_grid"}
+
+        name = f"{task.data}.full.epochs{epochs}"
+        grids += tuned.grid(name, task.full_rates, tried, seeds=task.tuning_seeds, data=task.data)
+    settings = tuned.without_rate(net.from_labels(task.full_rates[0]) | told | {"role": "full"}, "epochs")
+    return [*grids, Arm(f"{task.data}.full", settings, task.seeds, tuned.wanted(grids), task.seeds, task.data)]
 
 
 def _student(

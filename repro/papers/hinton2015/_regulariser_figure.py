@@ -44,9 +44,9 @@ def figure(results: Results, config: FewCases) -> Drawing:
     caption = (
         "Training and test accuracy, and cross-entropy with the labels of test cases, of one net on few cases: from "
         "labels, from smoothed labels, and from the soft targets (no labels beside them) of the same net trained on "
-        f"all cases; dashed: that net. {_chosen_everywhere(results, config)}Bold: means over seeds, with the 95 % "
-        "t-interval at the end; faint: each seed; circles: where labels would have been stopped early, by the errors "
-        "on held-out cases, in the third column by their cross-entropy."
+        f"all cases but those held out; dashed: that net. {_chosen_everywhere(results, config)}Bold: means over seeds, "
+        "with the 95 % t-interval at the end; faint: each seed; circles: where labels would be stopped early, by "
+        "the errors on held-out cases, in the third column by their cross-entropy."
     )
     if columns > len(PANELS):
         caption += (
@@ -109,7 +109,7 @@ def _over_epochs(
         epochs = sorted({epoch for curve in by_seed.values() for epoch in curve})
         at = {epoch: [curve[epoch] for curve in by_seed.values() if epoch in curve] for epoch in epochs}
         drawn = marks(at)
-        counts[name] = max(map(len, at.values()))
+        counts[arm_name(task, name)] = max(map(len, at.values()))
         ax.plot(epochs, [mean for _, mean, _, _ in drawn], color=COLOURS[number], label=kind.label)
         for curve in by_seed.values():
             ax.plot(*zip(*sorted(curve.items()), strict=True), color=COLOURS[number], lw=0.8, alpha=0.4)

@@ -12,14 +12,18 @@ from repro.training.curves import Point
 
 
 def full(arm: Arm, seed: int, context: Context) -> Result:
-    """The net on all training cases that are not held out; leaves its logits."""
-    settings, data = arm.settings, load_once(context.data)
+    """The net on all training cases that are not held out; leaves its logits, or, in a grid, how it did."""
+    settings, data = tuned.with_best(arm.settings, context), load_once(context.data)
     seen = few_labels(settings, data, seed)
     judged_on = {"train": seen.cases, **seen.judged_on}
     objective = nets.distilling(settings, seen.cases.labels, None, torch.device(context.device))
     model, points = nets.fit(settings, seed, context, seen.cases, judged_on, objective)
-    nets.leave_logits(context.work, model, data)
-    return Result(nets.outcome(points, judged_on) | nets.precision(settings, context))
+    metrics, tried = nets.outcome(points, judged_on), arm.settings["tried_with_rate"]
+    if arm.settings["role"] == "full":
+        nets.leave_logits(context.work, model, data)
+    else:
+        tuned.leave(context, settings, metrics["validation_errors"], *tried)
+    return Result(metrics | tuned.told(settings, *tried) | nets.precision(settings, context))
 
 
 def student(arm: Arm, seed: int, context: Context) -> Result:
@@ -59,6 +63,7 @@ def early_stopped(points: list[Point]) -> dict[str, int]:
 
 RUNS: dict[str, Runner] = {
     "full": full,
+    "full_grid": of_a_grid(full),
     "student": student,
     "student_grid": of_a_grid(student),
     "student_sweep": student,

@@ -1,13 +1,14 @@
 """What the experiments of section 5 share: settings, and the gain they ask for; importable without torch."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from repro.experiment import Need
+from repro.experiment import Arm, Need
 from repro.results import Results
 from repro.settings import Options
-from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, NO_NORMS, Training
+from repro.training.settings import JUDGED_ONCE, NO_DROPOUT, NO_JITTER, NO_NORMS, RATE_IS_CHOSEN, Training
 
 DATA = {"quick": "hierarchy", "paper": "cifar-100", "cluster": "cifar-100"}
 PRINTED_DATA = "jft-100m"  # never public
@@ -16,6 +17,13 @@ NOT_JFT = (
     "100 classes instead of 15,000, a net of another kind; class sets are the columns nearest to a centroid, in the "
     "covariance of softened predictions"
 )
+# What a net that is distilled into learns from, as figures name it.
+TARGETS = {
+    "combined": "generalist and\nspecialists",
+    "combined_full_soft": "generalist and\nspecialists with\nall outputs",
+    "generalist": "generalist\nalone",
+    "labels": "labels\nalone",
+}
 MOST_COVERING = 4  # numbers of covering specialists from this on are taken together
 FROM_MOST_ON = f"{MOST_COVERING} and more count as {MOST_COVERING}"
 
@@ -64,6 +72,34 @@ class JudgedSpecialists(Specialists):
     """Specialists that are judged once, when all are trained."""
 
     training: JudgedOnMaps
+
+
+class Distilled(Options):
+    """The generalist's top taught by one of ``TARGETS``; the rate stands apart."""
+
+    specialists: JudgedSpecialists = Field(description="those of the experiment specialists")
+    full_soft_rate: float = Field(gt=0, description="as there")
+    training: Annotated[JudgedOnMaps, RATE_IS_CHOSEN]
+    hard_weight: float = Field(0.5, gt=0, description="of the labels' loss beside the soft one")
+
+    def arm(self, name: str, targets: str, rate: float, seeds: int, seed: int | None = None) -> Arm:
+        """The arm that learns from ``targets``; ``seed``: of the generalist and specialists (None: the run's own)."""
+        count, training = self.specialists.count, self.training.model_copy(update={"learning_rate": rate})
+        settings: dict[str, Any] = {"training": training.model_dump(mode="json"), "targets": targets}
+        if targets != "labels":  # which stand alone
+            settings["hard_weight"] = self.hard_weight
+        specialists = {
+            "combined": (f"clusters{count}", self.specialists.settings()),
+            "combined_full_soft": (
+                f"full_soft{count}",
+                self.specialists.settings(kind="full_soft", learning_rate=self.full_soft_rate),
+            ),
+        }
+        needs = [replace(GENERALIST, seed=seed)]
+        if targets in specialists:
+            arm, settings["specialists"] = specialists[targets]
+            needs.append(Need(arm, experiment="specialists", seed=seed))
+        return Arm(name, settings, seeds, tuple(needs), device="cpu")
 
 
 def _no_more_than_there_are(trained: int, info: ValidationInfo) -> int:

@@ -39,12 +39,12 @@ def longer(arm: Arm, seed: int, context: Context) -> Result:
 
 def distilled(arm: Arm, seed: int, context: Context) -> Result:
     """The generalist's top taught by a combination with specialists, by its own soft targets, or by labels alone."""
-    data, teacher = load_once(context.data), Generalist.needed_by(context)
     settings = arm.settings
-    kept = teacher["kept"]
-    p = torch.softmax(teacher["train_logits"][kept].double(), 1)
     if settings["targets"] == "labels":
         return _whole(settings, seed, context, None, 1.0)
+    data, teacher = load_once(context.data), Generalist.needed_by(context)
+    kept = teacher["kept"]
+    p = torch.softmax(teacher["train_logits"][kept].double(), 1)
     if "specialists" in settings:
         p = _combined(settings["specialists"], p, context, teacher, data)
     targets = torch.zeros_like(teacher["train_logits"])

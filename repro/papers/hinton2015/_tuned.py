@@ -1,8 +1,8 @@
 """Settings that the program chooses: a grid of short arms on held-out cases, of which others take the best.
 
-Chosen are a learning rate and what a grid varies with it: the temperature of soft targets, the smoothing of labels.
-An arm that needs a grid records none of them among its settings; what it took is among its metrics, and what the
-grid was is part of its digest through its needs.
+Chosen are a learning rate and what a grid varies with it: the temperature of soft targets, the smoothing of labels, the
+number of epochs. An arm that needs a grid records none of them among its settings; what it took is among its metrics,
+and what the grid was is part of its digest through its needs.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 from repro.errors import UserError
 from repro.experiment import Arm, Context, Need
 from repro.files import write_text
+from repro.training.settings import Training
 
 _FILE = "tried.json"
 _ERRORS = "validation_errors"
@@ -36,8 +37,8 @@ def wanted(arms: Sequence[Arm]) -> tuple[Need, ...]:
 
 
 def without_rate(settings: Mapping[str, Any], *others: str) -> dict[str, Any]:
-    """Settings of an arm whose rate, and ``others`` of its settings, come from a grid."""
-    training = {key: value for key, value in settings["training"].items() if key != "learning_rate"}
+    """Settings of an arm whose rate, and ``others`` of its settings or of its training's, come from a grid."""
+    training = {key: value for key, value in settings["training"].items() if key not in ("learning_rate", *others)}
     return {key: value for key, value in settings.items() if key not in others} | {"training": training}
 
 
@@ -64,10 +65,12 @@ def with_best(settings: Mapping[str, Any], context: Context) -> dict[str, Any]:
         these = tuple((name, value) for name, value in one.items() if name != _ERRORS)
         errors[these] = errors.get(these, 0) + one[_ERRORS]
     fewest = min(errors, key=lambda these: (errors[these], these))
-    best = dict(fewest)
-    return {**settings, "training": {**settings["training"], "learning_rate": best.pop("learning_rate")}, **best}
+    of_training = {name: value for name, value in fewest if name in Training.model_fields}
+    others = {name: value for name, value in fewest if name not in of_training}
+    return {**settings, "training": {**settings["training"], **of_training}, **others}
 
 
 def told(settings: Mapping[str, Any], *others: str) -> dict[str, float]:
-    """The rate that was taken, and ``others`` of the settings, for the metrics of a run."""
-    return {"learning_rate": settings["training"]["learning_rate"], **{name: settings[name] for name in others}}
+    """The rate that was taken, and ``others`` of the settings or of the training's, for the metrics of a run."""
+    whole = {**settings["training"], **settings}
+    return {name: whole[name] for name in ("learning_rate", *others)}
