@@ -37,8 +37,8 @@ class Selection(Options):
 
 
 class Steps(Options):
-    """``steps`` of ``batch_size`` cases each, however many cases there are, to the next whole epoch; judged after about
-    ``evaluations`` of the epochs, at most after each."""
+    """``steps`` of ``batch_size`` cases each, however many cases there are, to the nearest whole epoch; judged after
+    about ``evaluations`` of the epochs, at most after each."""
 
     steps: int = Field(gt=0)
     batch_size: int = Field(128, gt=0)

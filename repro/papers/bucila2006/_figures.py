@@ -188,8 +188,8 @@ def sweep(results: Results, tasks: Sequence[str]) -> Drawing:
         "made by MUNGE, by naive Bayes estimation (NBE) and from the marginals (RANDOM), all labelled by the same "
         f"ensemble; {config.hidden} hidden units. Right: mimics on {config.units_size:,} MUNGE cases against hidden "
         "units. Dashed: the ensemble; dotted: the net on the original labels, whose hidden units were chosen. Bars: "
-        f"95 % t-intervals over n = {seeds} splits. Each mimic has the rate that does best on the validation cases. "
-        "The paper draws averages over eight problems and prints no numbers. "
+        f"95 % t-intervals over n = {seeds} splits. Each mimic has that of {len(config.training.rate_factors)} rates "
+        "that does best on the validation cases. The paper draws averages over eight problems and prints no numbers. "
     )
     return Drawing(figure, data, caption + results.scope)
 

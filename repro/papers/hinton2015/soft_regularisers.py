@@ -49,9 +49,8 @@ DATA = {"quick": BY_ARM, "paper": BY_ARM, "cluster": BY_ARM}
 PRINTED_DATA = "speech"
 BY_THE_END = "labels, too, learn at the rate best for the end of training; they are stopped early on top of that"
 ANY_DIP = "the least may be a dip of a curve that still swings, or lie before the rate is at its height"
-STAYS = (
-    -0.5
-)  # percentage points of accuracy that soft targets may lose after the epoch at which they would have been stopped
+# Percentage points of accuracy that soft targets may lose after the epoch at which they would have been stopped.
+STAYS = -0.5
 
 
 class Config(FewCases):
