@@ -89,7 +89,7 @@ def figure(results: Results) -> Drawing:
     ax.axhline(0, color=PRINTED, lw=1)
     for inside, label in ((PRINTED, "at the rate best for it"), ("white", "at the rate of labels")):
         ax.plot([], [], "o", color=PRINTED, mfc=inside, ms=9, label=label)
-    ax.legend(loc="upper right")
+    drawn.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     ax.set_xticks(range(len(TARGETS)), list(TARGETS.values()))
     ax.set_xlim(-0.5, len(TARGETS) - 0.5)
     ax.grid(axis="x", visible=False)
@@ -99,7 +99,7 @@ def figure(results: Results) -> Drawing:
         "Change in test accuracy when the generalist's top is trained on by soft targets of the generalist combined "
         "with its specialists (eq 5), with a dustbin or with all outputs, by its own soft targets, and by labels "
         "alone, the same passes each; labels stand beside soft targets. Filled: each at the rate that is best on "
-        "held-out cases; hollow: at that of labels. "
+        "held-out cases; hollow: at that of labels, where it is another. "
         f"95 % t-intervals over n = {'/'.join(map(str, seeds))} generalists; dashes are "
         "single ones. "
     )
