@@ -1,53 +1,13 @@
-"""Running: what is done is not done again, what was stopped goes on, what failed leaves nothing."""
+"""Running: what is done is not done again, and the record does without the cache."""
 
-import dataclasses
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from repro import config, experiment, results, runner
-from repro.config import Scale
-from repro.errors import UserError
-
-FOLDER = Path("results/quick/toy/coin")
-FILES = {"runs.csv", "curves.csv", "timing.csv", "meta.json", "shares.csv"}
-EVERYTHING = [f"toss {s}" for s in range(3)] + [f"toss.fair {s}" for s in range(3)] + ["mint 0", "mint 1"]
-
-
-def coin() -> ModuleType:
-    return experiment.module_of("toy", "coin")
-
-
-def section(scale: Scale) -> config.Section:
-    return scale.section("toy.coin")
-
-
-def execute_all(scale: Scale, **options: bool) -> list[str]:
-    """Executes every run; returns what was done for it, in order."""
-    coin().DONE.clear()
-    for run in scale.runs(section(scale)):
-        runner.execute(scale, run, **options)
-    return list(coin().DONE)
-
-
-def record() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in FOLDER.iterdir()}
-
-
-def run_of(scale: Scale, arm: str, seed: int) -> experiment.Run:
-    (run,) = [r for r in scale.runs(section(scale)) if (r.arm.name, r.seed) == (arm, seed)]
-    return run
-
-
-def drop_cache() -> None:
-    shutil.rmtree(runner.cache_folder())
+from repro import config, results, runner
+from tests.house.given import EVERYTHING, FILES, FOLDER, coin, drop_cache, execute_all, record, run_of, section
 
 
 def test_a_study_is_run_recorded_and_not_run_again(toy_scale):
@@ -110,102 +70,6 @@ def test_what_is_needed_is_made_again_when_it_is_gone_and_its_row_stays(toy_scal
     assert mint == [line for line in after["timing.csv"].decode().splitlines() if ",mint," in line]
 
 
-def test_a_row_names_the_sources_and_the_commit_its_run_began_with(toy_scale, monkeypatch):
-    now = {"sources": "before", "commit": "old"}
-    monkeypatch.setattr(runner.machine, "sources_digest", lambda _: now["sources"])
-    monkeypatch.setattr(runner.machine, "commit", lambda: now["commit"])
-    toss = coin().run
-
-    def edited_meanwhile(*words):
-        now.update(sources="after", commit="new")
-        return toss(*words)
-
-    monkeypatch.setattr(coin(), "run", edited_meanwhile)
-    scale = toy_scale()
-    runner.execute(scale, run_of(scale, "toss.fair", 0))
-    (timing,) = results.load(FOLDER).timing
-    assert (timing["sources"], timing["commit"]) == ("before", "old")
-
-
-@pytest.mark.parametrize("edited", [False, True])
-def test_an_interrupted_run_goes_on_only_by_the_sources_that_began_it(toy_scale, monkeypatch, capsys, edited):
-    scale = toy_scale()
-    run = run_of(scale, "toss.fair", 0)
-    checkpoint = runner.work_folder(run) / "checkpoint.safetensors"
-    seen = []
-
-    def stopped(*_):
-        checkpoint.write_text("epoch 7")
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(coin(), "run", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            runner.execute(scale, run)
-    if edited:
-        monkeypatch.setattr(runner.machine, "sources_digest", lambda _: "edited")
-    toss = coin().run
-    monkeypatch.setattr(coin(), "run", lambda *words: [seen.append(checkpoint.exists()), toss(*words)][1])
-    capsys.readouterr()
-    runner.execute(scale, run)
-    assert seen == [not edited]
-    told = "toy.coin toss.fair seed 0: it was begun by other sources than today's; it begins anew\n"
-    assert (told in capsys.readouterr().err) == edited
-
-
-def test_seconds_are_of_all_processes_and_of_what_came_before_a_kill(toy_scale, monkeypatch):
-    scale = toy_scale()
-    plain = run_of(scale, "toss.fair", 0)
-    run = dataclasses.replace(plain, arm=dataclasses.replace(plain.arm, processes=2))
-    work = runner.work_folder(run)
-    toss = coin().run
-
-    def stopped(*_):
-        (work / "checkpoint.safetensors").write_text("epoch 7")
-        begun = json.loads((work / "attempt.json").read_text())
-        # As if it had begun a thousand seconds before its checkpoint.
-        (work / "attempt.json").write_text(json.dumps({**begun, "began": begun["began"] - 1000}))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(coin(), "run", stopped)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            runner.execute(scale, run)
-    monkeypatch.setattr(coin(), "run", toss)
-    runner.execute(scale, run)
-    (timing,) = results.load(FOLDER).timing
-    assert 4000 <= timing["seconds"] < 4100, "two kills after 1000 s each, of two processes"
-
-
-def test_seconds_of_one_process_are_those_it_computes_and_not_those_it_waits(toy_scale, monkeypatch):
-    scale, toss = toy_scale(), coin().run
-    clocks = {"time": 100.0, "process_time": 7.0}
-    monkeypatch.setattr(time, "monotonic", lambda: clocks["time"])
-    monkeypatch.setattr(time, "process_time", lambda: clocks["process_time"])
-
-    def suspended(*words):
-        clocks["time"] += 3600
-        clocks["process_time"] += 5
-        return toss(*words)
-
-    monkeypatch.setattr(coin(), "run", suspended)
-    runner.execute(scale, run_of(scale, "toss.fair", 0))
-    (timing,) = results.load(FOLDER).timing
-    assert timing["seconds"] == pytest.approx(5)
-
-
-def test_again_begins_in_an_empty_folder(toy_scale):
-    scale = toy_scale()
-    run = run_of(scale, "toss.fair", 0)
-    runner.execute(scale, run)
-    left = runner.work_folder(run) / "aside" / "specialist"
-    left.parent.mkdir()
-    left.write_text("of older code")
-    runner.execute(scale, run, again=True)
-    assert not left.exists()
-    assert runner.result_file(run).exists()
-
-
 def test_what_others_need_can_be_restored_and_its_row_stays(toy_scale):
     scale = toy_scale()
     execute_all(scale)
@@ -264,107 +128,6 @@ def test_collect_records_what_finished_elsewhere(toy_scale):
     assert record()["curves.csv"] == before["curves.csv"]
 
 
-CHILD = """
-import sys
-import time
-from pathlib import Path
-import repro.papers
-repro.papers.__path__.append(sys.argv[1])
-from repro import cli, config
-config._paper_packages, config._experiments = (lambda: ["toy"]), (lambda paper: ["coin"])
-sys.exit(cli.main(["run", "toy.coin", "--config", "toy.yaml"]))
-"""
-
-
-def test_after_kill_9_the_record_ends_the_same(toy_scale, root, tmp_path, monkeypatch):
-    scale = toy_scale()
-    killed = subprocess.run(
-        [sys.executable, "-c", CHILD, str(Path(__file__).parent / "papers")],
-        env={**os.environ, "PYTHONPATH": str(root), "TOY_KILL": "toss 1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert killed.returncode == -9, killed.stderr
-    assert "toy.coin toss seed 0: heads" in killed.stderr
-    assert next(run.name for run in runner.missing(scale, section(scale))) == "toy.coin toss seed 1"
-    assert (runner.work_folder(run_of(scale, "toss", 1)) / "half").exists()
-    assert not runner.result_file(run_of(scale, "toss", 1)).exists()
-    done = execute_all(scale)
-    assert done[0] == "toss 1"
-    assert "mint 0" not in done
-    resumed = record()
-    shutil.rmtree("results")
-    monkeypatch.setenv("REPRO_CACHE", str(tmp_path / "another cache"))
-    execute_all(scale)
-    for name in FILES - {"timing.csv"}:
-        assert resumed[name] == record()[name], name
-
-
-@pytest.mark.parametrize(
-    ("trouble", "told"),
-    [
-        ("metric", "heads is nan"),
-        ("curve", "test heads after epoch 1 is nan"),
-        ("table", "share in row 1 of table shares is nan"),
-    ],
-)
-def test_what_is_no_number_is_refused_by_name_and_not_recorded(toy_scale, one_line, trouble, told):
-    scale = toy_scale(f"trouble: {trouble}")
-    run = run_of(scale, "toss", 1)
-    with pytest.raises(UserError) as raised:
-        runner.execute(scale, run)
-    assert one_line(raised.value).startswith("toy.coin toss seed 1: ")
-    assert told in str(raised.value)
-    assert not FOLDER.exists()
-    assert not runner.result_file(run).exists()
-    runner.collect(scale, section(scale))
-    assert {row["arm"] for row in results.load(FOLDER).rows} == {"mint"}, "what it needed is finished and on record"
-
-
-def test_a_run_that_raises_leaves_the_record_and_the_cache_as_they_were(toy_scale):
-    execute_all(toy_scale())
-    before = record()
-    scale = toy_scale("trouble: raise")
-    with pytest.raises(RuntimeError, match="the coin rolled away"):
-        runner.execute(scale, run_of(scale, "toss", 1))
-    assert record() == before
-    assert not runner.result_file(run_of(scale, "toss", 1)).exists()
-    assert not list(runner.cache_folder().rglob("*.part"))
-
-
-def test_what_a_run_refuses_says_which_run(toy_scale, monkeypatch, one_line):
-    def refuses(*_):
-        raise UserError("9 clusters of 5 classes")
-
-    monkeypatch.setattr(coin(), "run", refuses)
-    scale = toy_scale()
-    with pytest.raises(UserError) as raised:
-        runner.execute(scale, run_of(scale, "toss.fair", 0))
-    assert str(raised.value) == "toy.coin toss.fair seed 0: 9 clusters of 5 classes"
-    one_line(raised.value)
-
-
-def test_a_full_disk_is_one_line_and_the_run_is_not_lost(toy_scale, monkeypatch, one_line):
-    scale = toy_scale()
-    run = run_of(scale, "toss.fair", 0)
-    with monkeypatch.context() as patched:
-        patched.setattr(results, "write_text", _full)
-        with pytest.raises(UserError) as raised:
-            runner.execute(scale, run)
-    assert "No space left" in one_line(raised.value)
-    coin().DONE.clear()
-    runner.execute(scale, run)
-    assert coin().DONE == [], "the result came from the cache"
-    found = results.load(FOLDER)
-    assert found is not None
-    assert len(found.rows) == 1
-
-
-def _full(path: Path, _: str) -> None:
-    raise UserError(f"{path}: cannot be written (No space left on device); nothing was changed")
-
-
 def test_the_same_row_now_and_from_the_cache(toy_scale):
     scale = toy_scale()
     run = run_of(scale, "toss.fair", 0)
@@ -399,17 +162,6 @@ def test_where_the_cache_is(monkeypatch, environment: dict[str, str], expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert runner.cache_folder() == expected
-
-
-def test_a_device_that_is_not_there_is_one_line(toy_scale, monkeypatch, one_line):
-    import torch
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    scale = toy_scale()
-    wanted = config.Scale(scale.name, "cuda", scale.path, scale.papers)
-    with pytest.raises(UserError) as raised:
-        runner.execute(wanted, run_of(scale, "mint", 0))
-    assert "cuda was asked for and there is none here" in one_line(raised.value)
 
 
 @pytest.fixture
