@@ -1,18 +1,7 @@
 """Figures 2 and 3 on problems like LETTER: mimics against pseudo-cases, three ways of making them, and hidden units.
 
-The paper, on the average of eight problems: MUNGE's mimics of 128 hidden units go on improving up to 400,000 cases
-and are good from 100,000 on; NBE's are best at about 20,000 and get no better; on RANDOM cases they are worse than
-the net on the original labels even with 100,000. With 100,000 MUNGE cases the mimic levels off at about 128 hidden
-units.
-
-Here: the ensembles, splits and MUNGE sets of ``letters``; smaller sets are the beginnings of larger ones. Every mimic
-takes about the same number of steps, and of three rates the one best on the validation cases: that which ``letters``
-found by shorter trainings of 128 units, for each way of making cases, its half and its double. RANDOM and NBE end at
-100,000 cases.
-
-Departures: those of ``letters``; one problem at a time instead of an average; NBE doubles its components as long as the
-validation cases become likelier. Nets are judged after epochs, of which the largest sets make few: there, early
-stopping chooses among fewer.
+As ``adult_mimics``, which says what the paper claims, how mimics are trained and what departs, with the ensembles,
+splits, MUNGE sets and rates of ``letters`` and its departures.
 
 Cost at scale ``paper``: about 6 minutes of one core a seed.
 """
